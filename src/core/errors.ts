@@ -1,0 +1,184 @@
+// The one error class and the one table of codes. Services throw codes; only api/plugins/error-reply.ts knows how they
+// look on the wire. docs/errors.md lists every code, and a test keeps the two equal. A published code is never reused.
+
+type ErrorSpec = {
+  /** `{field}` is replaced by the details of the error. */
+  readonly message: string;
+  readonly status: number;
+  /** Code on the VBS families (CB, JB); VolumeBackup.0900 where nothing better is documented. */
+  readonly wire: string;
+  /** A later try may succeed without anybody changing the request. */
+  readonly isRetryable: boolean;
+};
+
+function spec(status: number, wire: string, message: string, isRetryable = false): ErrorSpec {
+  return { message, status, wire, isRetryable };
+}
+
+const malformed = 'VolumeBackup.0002';
+const internal = 'VolumeBackup.0900';
+
+export const ERROR_TABLE = {
+  // Requests in general
+  REQUEST_MALFORMED: spec(400, malformed, 'Malformed request: {reason}'),
+  REQUEST_FIELD_INVALID: spec(400, malformed, 'Invalid value for {field}: {reason}'),
+  REQUEST_TOO_LARGE: spec(413, malformed, 'Request body is larger than {limitBytes} bytes'),
+  MEDIA_TYPE_UNSUPPORTED: spec(400, malformed, 'Content-Type {contentType} is not supported; send application/json'),
+  NOT_ACCEPTABLE: spec(406, malformed, 'Only application/json can be produced'),
+  MICROVERSION_INVALID: spec(400, malformed, 'API version string {version} is not of the form N.M'),
+  MICROVERSION_UNSUPPORTED: spec(406, malformed, 'Version {version} is not supported; minimum {min}, maximum {max}'),
+  ROUTE_NOT_FOUND: spec(404, malformed, 'The resource could not be found.'),
+  METHOD_NOT_ALLOWED: spec(405, malformed, 'Method {method} is not allowed here'),
+  MARKER_NOT_FOUND: spec(404, malformed, 'Marker {marker} could not be found'),
+  // Identity
+  TOKEN_MISSING: spec(401, 'VolumeBackup.0044', 'The request you have made requires authentication.'),
+  TOKEN_INVALID: spec(401, 'VolumeBackup.0044', 'The token is unknown or expired.'),
+  CREDENTIALS_INVALID: spec(401, 'VolumeBackup.0044', 'The request you have made requires authentication.'),
+  AUTH_METHOD_UNSUPPORTED: spec(401, 'VolumeBackup.0044', 'Authentication method {method} is not configured'),
+  SUBJECT_TOKEN_NOT_FOUND: spec(404, 'VolumeBackup.0044', 'Token could not be found.'),
+  ROLES_EMPTY: spec(403, 'VolumeBackup.0041', 'The token carries no role'),
+  ROLE_DENIED: spec(403, 'VolumeBackup.0042', 'The roles of the token do not permit this operation'),
+  PROJECT_MISMATCH: spec(403, 'VolumeBackup.0042', 'The token is not scoped to project {projectId}'),
+  PROJECT_NOT_FOUND: spec(404, 'VolumeBackup.0042', 'Project {projectId} could not be found'),
+  // Creating backups (contract 3.1)
+  BACKUP_VOLUME_ID_MISSING: spec(400, 'VolumeBackup.0010', 'volume_id is missing'),
+  BACKUP_VOLUME_ID_INVALID: spec(400, 'VolumeBackup.0011', 'volume_id is not a UUID'),
+  BACKUP_NAME_MISSING: spec(400, 'VolumeBackup.0007', 'name is missing'),
+  BACKUP_NAME_TOO_SHORT: spec(400, 'VolumeBackup.0026', 'name is empty; it has 1 to 64 characters'),
+  BACKUP_NAME_TOO_LONG: spec(400, 'VolumeBackup.0003', 'name is longer than 64 characters'),
+  BACKUP_NAME_CHARACTERS: spec(400, 'VolumeBackup.0004', 'name may hold letters, digits, "_" and "-" only'),
+  BACKUP_NAME_RESERVED: spec(400, 'VolumeBackup.0005', 'name must not begin with "auto"'),
+  BACKUP_DESCRIPTION_INVALID: spec(400, 'VolumeBackup.0006', 'description has 1 to 64 characters without "<" and ">"'),
+  BACKUP_TAG_INVALID: spec(400, 'VolumeBackup.0049', 'tags: {reason}'),
+  BACKUP_TAGS_TOO_MANY: spec(400, 'VolumeBackup.0050', 'tags: more than 10'),
+  SNAPSHOT_NOT_FOUND: spec(404, 'VolumeBackup.0020', 'Snapshot {snapshotId} could not be found.'),
+  VOLUME_NOT_FOUND: spec(404, 'VolumeBackup.0021', 'Volume {volumeId} could not be found.'),
+  VOLUME_STATE_FORBIDS_BACKUP: spec(
+    400,
+    'VolumeBackup.0012',
+    'Volume {volumeId} is {status}; it must be available or in-use',
+  ),
+  BACKUP_IN_PROGRESS: spec(409, 'VolumeBackup.0013', 'Another backup of volume {volumeId} is being created'),
+  BACKUPS_PER_VOLUME_EXCEEDED: spec(
+    400,
+    'VolumeBackup.0040',
+    'Volume {volumeId} has reached its limit of {limit} backups',
+  ),
+  QUOTA_BACKUPS_EXCEEDED: spec(400, 'VolumeBackup.0080', 'Quota of {quota} backups is exhausted'),
+  QUOTA_BACKUP_GIGABYTES_EXCEEDED: spec(400, 'VolumeBackup.0081', 'Quota of {quota} GiB of backups is exhausted'),
+  QUOTA_LOOKUP_FAILED: spec(500, 'VolumeBackup.0070', 'Quotas could not be read', true),
+  JOB_NOT_QUEUED: spec(400, 'VolumeBackup.0014', 'The job could not be queued', true),
+  // Deleting backups (contract 3.3)
+  BACKUP_ID_INVALID: spec(400, 'VolumeBackup.0105', 'Backup id {backupId} is not a UUID'),
+  BACKUP_NOT_FOUND: spec(404, 'VolumeBackup.0110', 'Backup {backupId} could not be found.'),
+  BACKUP_STATE_FORBIDS_DELETE: spec(
+    400,
+    'VolumeBackup.0125',
+    'Backup {backupId} is {status}; it must be available or error',
+  ),
+  // Restoring (contract 3.4)
+  RESTORE_MALFORMED: spec(400, 'VolumeBackup.0210', 'Malformed restore request: {reason}'),
+  RESTORE_BACKUP_ID_MISSING: spec(400, 'VolumeBackup.0203', 'Backup id is missing'),
+  RESTORE_BACKUP_ID_INVALID: spec(400, 'VolumeBackup.0204', 'Backup id {backupId} is not a UUID'),
+  RESTORE_BACKUP_NOT_FOUND: spec(404, 'VolumeBackup.0111', 'Backup {backupId} could not be found.'),
+  RESTORE_VOLUME_ID_INVALID: spec(400, 'VolumeBackup.0208', 'restore.volume_id is missing or not a UUID'),
+  RESTORE_VOLUME_NOT_FOUND: spec(404, 'VolumeBackup.0207', 'Volume {volumeId} could not be found.'),
+  BACKUP_NOT_AVAILABLE: spec(400, 'VolumeBackup.0089', 'Backup {backupId} is {status}; it must be available'),
+  RESTORE_VOLUME_IN_ERROR: spec(400, 'VolumeBackup.0202', 'Volume {volumeId} is {status}'),
+  RESTORE_VOLUME_NOT_AVAILABLE: spec(400, 'VolumeBackup.0205', 'Volume {volumeId} is {status}; it must be available'),
+  RESTORE_VOLUME_BEING_BACKED_UP: spec(409, 'VolumeBackup.0206', 'Volume {volumeId} is being backed up'),
+  RESTORE_VOLUME_TOO_SMALL: spec(400, 'VolumeBackup.0209', 'Volume {volumeId} is smaller than backup {backupId}'),
+  // Jobs
+  JOB_NOT_FOUND: spec(404, 'common.0011', 'Job {jobId} could not be found'),
+  EXPORT_CUT_SHORT: spec(500, internal, 'Export {jobId} ended with the process that read it'),
+  JOB_FENCED: spec(409, internal, 'Job {jobId}: attempt {attempt} is no longer the current one'),
+  JOB_ABANDONED: spec(500, internal, 'Job {jobId} failed in {attempts} attempts; the last reason: {reason}'),
+  COMMIT_CHECK_FAILED: spec(
+    500,
+    'VolumeBackup.0064',
+    'The catalog no longer holds what backup {backupId} relies on: {reason}',
+    true,
+  ),
+  // Volumes
+  VOLUME_STATE_FORBIDS: spec(400, 'VolumeBackup.0205', 'Volume {volumeId} is {status}; it must be {required}'),
+  VOLUME_SIZE_INVALID: spec(400, malformed, 'size: {reason}'),
+  VOLUME_TOO_SMALL_FOR_SOURCE: spec(
+    400,
+    'VolumeBackup.0209',
+    'size: {sizeGib} GiB is smaller than the source ({sourceGib} GiB)',
+  ),
+  VOLUME_TYPE_NOT_FOUND: spec(404, malformed, 'Volume type {volumeType} could not be found.'),
+  AVAILABILITY_ZONE_NOT_FOUND: spec(400, malformed, 'Availability zone {availabilityZone} is unknown'),
+  VOLUME_REFERENCE_INVALID: spec(400, malformed, 'ref.source-name {reference}: {reason}'),
+  VOLUME_ALREADY_MANAGED: spec(400, malformed, 'ref.source-name {reference} is already managed as a volume'),
+  VOLUME_HOST_UNKNOWN: spec(400, malformed, 'host {host} is unknown; see GET /os-services'),
+  VOLUME_EXISTS: spec(409, internal, 'A disk for volume {volumeId} already exists'),
+  VOLUME_UNAVAILABLE: spec(500, 'VolumeBackup.0017', 'Disk {source} cannot be opened: {reason}', true),
+  VOLUME_BUSY: spec(409, 'VolumeBackup.0017', 'Disk {source} is in use by another program: {reason}', true),
+  VOLUME_ATTACHED: spec(
+    409,
+    'VolumeBackup.0017',
+    'Disk {source} is attached and its file system has no reflinks: detach it, or ask with force',
+  ),
+  VOLUME_CHANGED: spec(409, 'VolumeBackup.0064', 'Disk {source} was written while it was read: {reason}', true),
+  VOLUME_SIZE_MISMATCH: spec(
+    500,
+    'VolumeBackup.0063',
+    'Disk {source} ends at {actualBytes} bytes; {expectedBytes} were expected',
+  ),
+  VOLUME_IO: spec(500, 'VolumeBackup.0063', 'Disk {source}: {reason}', true),
+  // Storage and repository
+  OBJECT_EXISTS: spec(500, internal, 'Object {object} already exists'),
+  OBJECT_NOT_FOUND: spec(500, internal, 'Object {object} is missing'),
+  STORAGE_FULL: spec(507, 'VolumeBackup.0064', 'No space left: {reason}', true),
+  STORAGE_IO: spec(500, 'VolumeBackup.0064', 'Storage failed at {object}: {reason}', true),
+  DATA_CORRUPT: spec(500, 'VolumeBackup.0200', 'Corruption in {object} at byte {offsetBytes}: {reason}'),
+  CATALOG_UNAVAILABLE: spec(503, internal, 'The catalog cannot be reached: {reason}', true),
+  CATALOG_UNKNOWN_FORMAT: spec(
+    500,
+    internal,
+    'The catalog was written by a newer version: it has migration {migration}',
+  ),
+  REPOSITORY_LOCKED: spec(500, internal, 'Data folder {folder} is in use by another process'),
+  REPOSITORY_UNKNOWN_FORMAT: spec(500, internal, 'Repository format {version} is not supported by this version'),
+  REPOSITORY_MISMATCH: spec(500, internal, 'Repository and catalog do not belong together: {reason}'),
+  PASSPHRASE_WRONG: spec(500, internal, 'The passphrase does not open this repository'),
+  EPOCH_CONFLICT: spec(
+    500,
+    internal,
+    'Project {projectId}: the repository is owned by another or newer catalog ({reason}); nothing is written',
+  ),
+  // Configuration and the program itself
+  CONFIG_INVALID: spec(500, internal, 'Setting {setting}: {reason}'),
+  SHUTTING_DOWN: spec(503, internal, 'The service is shutting down', true),
+  SERVICE_BUSY: spec(503, internal, 'Too many requests of this kind are waiting', true),
+  INTERNAL: spec(500, internal, 'Internal error'),
+} as const satisfies Record<string, ErrorSpec>;
+
+export type ErrorCode = keyof typeof ERROR_TABLE;
+export type ErrorDetails = Readonly<Record<string, string | number | undefined>>;
+
+/** An error with a code of the table. `details` fill the message and name the field or object concerned. */
+export class VbsError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+    super(formatMessage(ERROR_TABLE[code].message, details), options);
+    this.name = 'VbsError';
+    this.code = code;
+    this.details = details;
+  }
+
+  get spec(): ErrorSpec {
+    return ERROR_TABLE[this.code];
+  }
+}
+
+export function isVbsError<Code extends ErrorCode>(error: unknown, code?: Code): error is VbsError & { code: Code } {
+  return error instanceof VbsError && (code === undefined || error.code === code);
+}
+
+function formatMessage(template: string, details: ErrorDetails): string {
+  return template.replaceAll(/\{(\w+)\}/g, (_match, key: string) => String(details[key] ?? 'unknown'));
+}

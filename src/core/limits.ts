@@ -1,0 +1,86 @@
+// Every bound of the program, with its unit and its reason.
+import { GIB, KIB, MIB } from './bytes.ts';
+
+/** 64 KiB: the cluster of qcow2 and the grain of QEMU's dirty bitmaps (docs/decisions/0002-chunk-and-frame-size.md). */
+export const CHUNK_SIZE_BYTES = 64 * KIB;
+/** Chunks that one worker reads, hashes and seals in one go: 4 MiB amortises messages and stays small in memory. */
+export const SEGMENT_CHUNK_COUNT = 64;
+export const SEGMENT_SIZE_BYTES = SEGMENT_CHUNK_COUNT * CHUNK_SIZE_BYTES;
+/** Chunks compressed and sealed as one: the ratio of zstd at 1 MiB with the granularity of 64 KiB. */
+export const FRAME_CHUNK_COUNT = 16;
+/** Entries of a page; one page of level 0 maps 64 MiB of volume. */
+export const PAGE_ENTRY_COUNT = 1024;
+/** Stored bytes at which a pack is closed: large enough for few objects, small enough to be rewritten by compaction. */
+export const PACK_TARGET_BYTES = 64 * MIB;
+/** Slots of a pack: a slot number has 16 bits and 0xFFFF is kept free. */
+export const PACK_SLOT_COUNT_MAX = 65_535;
+/** Largest trailer: 32 bytes a slot plus the frame table; anything larger is damage. */
+export const TRAILER_SIZE_MAX_BYTES = 4 * MIB;
+/** Largest record or page object; anything larger is damage. */
+export const RECORD_SIZE_MAX_BYTES = 4 * MIB;
+/** Characters of an object's name and of one of its segments: what every file system takes. */
+export const OBJECT_NAME_MAX = 512;
+export const OBJECT_NAME_SEGMENT_MAX = 255;
+/** Files that a folder store keeps open for reading: more than the packs one restore reads from at a time. */
+export const STORE_OPEN_FILE_MAX = 64;
+/** Folders that a folder store remembers to be durable: about 20 projects' worth, 1 MiB. */
+export const STORE_KNOWN_FOLDER_MAX = 10_000;
+/** Small file operations (stat, unlink) that one listing or deletion has under way: enough for a slow disk's queue. */
+export const STORE_SMALL_OPERATION_MAX = 16;
+/** 16 TiB: largest volume, so that offsets stay exact and pages fit three levels. */
+export const VOLUME_SIZE_MAX_BYTES = 16 * 1024 * GIB;
+/** Longest stretch of looking for extents on the main thread before other work gets its turn: a look takes 1 us. */
+export const EXTENT_LOOKUP_COUNT = 1000;
+/** Two ticks of a kernel at 100 Hz: a write this long after another has another time stamp. */
+export const TIME_STAMP_GRAIN_MS = 20;
+/** The same on file systems that keep whole seconds (ext3: 1 s, FAT: 2 s). */
+export const TIME_STAMP_COARSE_GRAIN_MS = 2050;
+/** Memory for the trailers of packs that lookups and restores touch. */
+export const TRAILER_CACHE_BYTES = 48 * MIB;
+/** Packs that one 4 MiB segment is compared with (Lillibridge et al., FAST 2009: few champions find nearly all). */
+export const DEDUP_CANDIDATE_MAX = 8;
+/** Packs kept for one hook: more would only be copies of the same run. */
+export const HOOK_PACK_MAX = 4;
+
+/** Request bodies above this answer 413 (contract 1.10). */
+export const REQUEST_BODY_MAX_BYTES = 114_688;
+/** Largest page of a list (contract 1.8). */
+export const LIST_LIMIT_MAX = 1000;
+/** Finished jobs are listed this long (contract 3.6). */
+export const JOB_KEEP_DAYS = 30;
+/** A lost worker's job is taken over this long after its last sign of life. */
+export const JOB_LEASE_MS = 30_000;
+/** Failed tries of a job before it fails for good: transient trouble passes, the rest needs a person. */
+export const JOB_FAILURE_MAX = 3;
+/** Takes of a job, those after crashes included: one that brings the process down each time must end some day. */
+export const JOB_ATTEMPT_MAX = 100;
+/** First delay before a failed job is tried again; four times as long after each further failure. */
+export const JOB_RETRY_DELAY_MS = 1000;
+/** Deletions at once on one host: they are short, and must not wait behind backups. */
+export const JOB_DELETE_MAX = 2;
+/** How often the runner looks for jobs that others queued or that became due. */
+export const JOB_POLL_MS = 1000;
+/** Progress goes to the job's row at most this often: each write is a durable commit. */
+export const JOB_PROGRESS_WRITE_MS = 1000;
+/** Window over which the rate of a job is averaged: long enough to be steady, short enough to follow. */
+export const PROGRESS_WINDOW_MS = 10_000;
+/** Waiting longer than this for the catalog's writer is an error: something holds a transaction open. */
+export const CATALOG_WRITER_WAIT_MS = 60_000;
+/** Statements that one SQLite connection keeps prepared. */
+export const CATALOG_STATEMENT_CACHE_MAX = 256;
+/** PostgreSQL connections of one process. */
+export const CATALOG_POOL_MAX = 10;
+/** Whole transactions tried again after a deadlock or serialization failure. */
+export const CATALOG_RETRY_MAX = 5;
+/** Hooks entered in one transaction: the row lock of the project is held meanwhile. */
+export const HOOK_BATCH_COUNT = 5000;
+/** Trash is deleted a second time this long after the first, for a PUT that came late (design 4.1). */
+export const TRASH_SECOND_DELETE_MS = 24 * 3600 * 1000;
+/** Life of an identity token: Keystone deployments use 1 to 24 hours. */
+export const TOKEN_LIFE_MS = 24 * 3600 * 1000;
+/** Password checks in the queue: they run one by one at 0.2 s, so the last would wait a quarter of a minute. */
+export const PASSWORD_CHECK_WAITING_MAX = 64;
+/** What was put into the trash, or could not be deleted, is swept at least this often. */
+export const SWEEP_INTERVAL_MS = 3600 * 1000;
+/** A deletion that has to wait for readers looks again after this long. */
+export const DELETE_RETRY_MS = 1000;

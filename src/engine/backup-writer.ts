@@ -1,0 +1,165 @@
+// Writes a backup: reads the volume on the pipeline threads, decides here which chunks are new, stores them in packs,
+// then the pages of the manifest, then the record; each durable before the next begins. The caller commits.
+// Source: design sections 3 and 4.1; docs/repository-format.md.
+import { createHash } from 'node:crypto';
+import { isVbsError } from '../core/errors.ts';
+import { type AttemptId, type BackupId, newUuid, type VolumeId } from '../core/ids.ts';
+import type { BackupCommit, CommittedBackup, JobClaim } from '../core/ledger.ts';
+import type { Progress, Tag } from '../core/model.ts';
+import { recordName } from '../core/object-names.ts';
+import type { VolumeSource } from '../volumes/volume.ts';
+import { BackupScan } from './backup-scan.ts';
+import { sealObject } from './crypto/sealed-object.ts';
+import { DedupIndex, type HookEntry } from './dedup-index.ts';
+import { type BackupRecord, encodeRecord } from './format/record-format.ts';
+import { ManifestReader } from './manifest-reader.ts';
+import { ManifestWriter } from './manifest-writer.ts';
+import { type FinishedPack, PackFiller } from './pack/pack-filler.ts';
+import type { OpenProject, Repository } from './repository.ts';
+
+/** What the record says of the backup besides its data. */
+export type BackupDescription = {
+  readonly name: string | null;
+  readonly description: string | null;
+  readonly tags: readonly Tag[];
+  readonly volumeName: string | null;
+  readonly driver: string;
+  readonly createdAt: number;
+};
+
+export type BackupRequest = {
+  readonly claim: JobClaim;
+  readonly backupId: BackupId;
+  readonly volumeId: VolumeId;
+  /** Compare with the newest usable backup of the volume, if there is one. */
+  readonly isIncremental: boolean;
+  readonly source: VolumeSource;
+  readonly describe: BackupDescription;
+  readonly report: (progress: Progress) => void;
+  readonly signal: AbortSignal;
+};
+
+export type WrittenBackup = {
+  /** For the transaction that makes the backup available. */
+  readonly commit: BackupCommit;
+  /** Derived data, to be kept after the commit. */
+  readonly hooks: readonly HookEntry[];
+};
+
+/**
+ * Stores everything of the backup durably. Nothing is visible until the caller commits; when this throws, what was
+ * stored belongs to the job: its next attempt takes it up, or its failure puts it in the trash.
+ * @throws EPOCH_CONFLICT, JOB_FENCED, STORAGE_FULL, STORAGE_IO, VOLUME_IO, VOLUME_SIZE_MISMATCH
+ */
+export async function writeBackup(repository: Repository, request: BackupRequest): Promise<WrittenBackup> {
+  const { claim, backupId, volumeId, source } = request;
+  const project = await repository.openProject(claim.projectId);
+  await repository.checkEpoch(project);
+  const attemptId = newUuid<AttemptId>();
+  const begun = await repository.ledger.beginBackup(claim, {
+    backupId,
+    volumeId,
+    attemptId,
+    isIncremental: request.isIncremental,
+  });
+  const parent = await openParent(repository, project, begun.parent);
+  const dedup = new DedupIndex({ repository, project, claim });
+  await dedup.resume();
+  const dataPacks = new PackFiller({ repository, project, claim, kind: 'data' });
+  const pagePacks = new PackFiller({ repository, project, claim, kind: 'page' });
+  try {
+    const manifest = new ManifestWriter({ pagePacks, parent, sizeBytes: source.sizeBytes });
+    const scan = new BackupScan({ repository, parent, dedup, dataPacks, manifest, request });
+    await scan.run();
+    const packs = [...(await dataPacks.finish()), ...(await pagePacks.finish()), ...resumedPacks(scan, dedup)];
+    const isIncremental = parent !== undefined;
+    const stored = {
+      packs,
+      parentId: parent?.record.backupId,
+      isIncremental,
+      storedBytes: packs.reduce((total, pack) => total + pack.storedBytes, 0),
+    };
+    const recordBytes = sealRecord({ project, request, attemptId, manifest, stored });
+    // An adoption of the repository by another catalog must not find a record that appears after it looked.
+    await repository.checkEpoch(project);
+    await repository.store.put(recordName(project.projectId, backupId, attemptId), recordBytes);
+    const commit: BackupCommit = {
+      ...stored,
+      backupId,
+      attemptId,
+      recordSha256: createHash('sha256').update(recordBytes).digest(),
+      sizeBytes: source.sizeBytes,
+      storedBytes: stored.storedBytes + recordBytes.length,
+      objectCount: packs.length + 1,
+      consistency: source.consistency,
+      dataTimestampAt: source.frozenAt,
+      usedPackIds: dedup.usedPackIds,
+    };
+    return { commit, hooks: dedup.newHooks };
+  } catch (error) {
+    await Promise.all([dataPacks.abort(), pagePacks.abort()]);
+    throw error;
+  }
+}
+
+/**
+ * The parent's manifest, or undefined when it cannot be read: then the backup is a full one, which relies on nothing
+ * that is damaged. The damage itself is logged and found again by restore and verify.
+ */
+async function openParent(
+  repository: Repository,
+  project: OpenProject,
+  parent: CommittedBackup | undefined,
+): Promise<ManifestReader | undefined> {
+  if (!parent) return undefined;
+  try {
+    return await ManifestReader.open(repository, project, parent);
+  } catch (error) {
+    if (!isVbsError(error, 'DATA_CORRUPT') && !isVbsError(error, 'OBJECT_NOT_FOUND')) throw error;
+    repository.logger.error({ err: error, backupId: parent.backupId }, 'the parent is damaged; a full backup is made');
+    return undefined;
+  }
+}
+
+/** Packs of earlier attempts that this attempt's manifest refers to. */
+function resumedPacks(scan: BackupScan, dedup: DedupIndex): FinishedPack[] {
+  return [...scan.referredPackIds].flatMap((packId) => {
+    const index = dedup.resumedPack(packId);
+    return index ? [{ packId, slotCount: index.slotCount, storedBytes: index.storedBytes }] : [];
+  });
+}
+
+function sealRecord(parts: {
+  project: OpenProject;
+  request: BackupRequest;
+  attemptId: AttemptId;
+  manifest: ManifestWriter;
+  stored: {
+    packs: readonly FinishedPack[];
+    parentId: BackupId | undefined;
+    isIncremental: boolean;
+    storedBytes: number;
+  };
+}): Buffer {
+  const { project, request, attemptId, manifest, stored } = parts;
+  const { backupId, volumeId, source } = request;
+  const record: BackupRecord = {
+    format: 1,
+    backupId,
+    attemptId,
+    projectId: project.projectId,
+    volumeId,
+    parentId: stored.parentId ?? null,
+    isIncremental: stored.isIncremental,
+    ...request.describe,
+    consistency: source.consistency,
+    sizeBytes: source.sizeBytes,
+    levels: manifest.levels,
+    storedBytes: stored.storedBytes,
+    objectCount: stored.packs.length + 1,
+    dataTimestampAt: source.frozenAt,
+  };
+  const { repositoryId, projectId, keys } = project;
+  const place = { repositoryId, projectId, kind: 'record', logicalId: backupId, objectId: attemptId } as const;
+  return sealObject(keys, place, encodeRecord(record, manifest.finish()));
+}

@@ -1,0 +1,166 @@
+// Keys as they lie in the repository and in the catalog: the master key wrapped by a passphrase, project keys wrapped
+// by the master key. JSON, so that a person can see what it is. Source: docs/repository-format.md, "Keys".
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, scrypt } from 'node:crypto';
+import { VbsError } from '../../core/errors.ts';
+import { type KeyId, newUuid, type ProjectId, type RepositoryId } from '../../core/ids.ts';
+import { joinWithLengths } from './sealing.ts';
+
+export const KEY_SIZE_BYTES = 32;
+/** scrypt N=2^16, r=8, p=1: 64 MiB and about 0.2 s. Bounds keep an altered file from costing more or less than that. */
+const SCRYPT = { cost: 65_536, blockSize: 8, parallelization: 1 } as const;
+const SCRYPT_COST_MIN = 32_768;
+const SCRYPT_COST_MAX = 1_048_576;
+
+type ScryptParameters = { cost: number; blockSize: number; parallelization: number; salt: string };
+
+/** Common to both kinds: what the key is for, and AES-256-GCM of the key under the wrapping key. */
+type WrappedKey = {
+  readonly kind: 'openvbs-master-key' | 'openvbs-project-key';
+  readonly format: 1;
+  readonly keyId: KeyId;
+  readonly repositoryId: RepositoryId;
+  readonly projectId: ProjectId | null;
+  readonly scrypt: ScryptParameters | null;
+  readonly nonce: string;
+  readonly wrapped: string;
+};
+
+/** Everything but the ciphertext is authenticated with it. */
+function associatedData(key: Omit<WrappedKey, 'wrapped' | 'nonce'>): Buffer {
+  const { cost = 0, blockSize = 0, parallelization = 0, salt = '' } = key.scrypt ?? {};
+  const numbers = [cost, blockSize, parallelization].map(String);
+  return joinWithLengths([key.kind, '1', key.keyId, key.repositoryId, key.projectId ?? '', ...numbers, salt]);
+}
+
+function wrap(key: Uint8Array, wrappingKey: Uint8Array, about: Omit<WrappedKey, 'wrapped' | 'nonce'>): Buffer {
+  const nonce = randomBytes(12);
+  const cipher = createCipheriv('aes-256-gcm', wrappingKey, nonce).setAAD(associatedData(about));
+  const wrapped = Buffer.concat([cipher.update(key), cipher.final(), cipher.getAuthTag()]);
+  const file: WrappedKey = { ...about, nonce: nonce.toString('base64'), wrapped: wrapped.toString('base64') };
+  return Buffer.from(`${JSON.stringify(file, null, 2)}\n`, 'utf8');
+}
+
+/** Undefined when the tag does not match: a wrong wrapping key, or an altered file. */
+function unwrap(file: WrappedKey, wrappingKey: Uint8Array): Buffer | undefined {
+  const sealed = Buffer.from(file.wrapped, 'base64');
+  const decipher = createDecipheriv('aes-256-gcm', wrappingKey, Buffer.from(file.nonce, 'base64'), {
+    authTagLength: 16,
+  });
+  decipher.setAAD(associatedData(file)).setAuthTag(sealed.subarray(-16));
+  const key = decipher.update(sealed.subarray(0, -16));
+  try {
+    decipher.final();
+  } catch {
+    return undefined;
+  }
+  return key.length === KEY_SIZE_BYTES ? key : undefined;
+}
+
+function deriveFromPassphrase(passphrase: string, parameters: ScryptParameters): Promise<Buffer> {
+  const { cost, blockSize, parallelization } = parameters;
+  const options = { cost, blockSize, parallelization, maxmem: 256 * cost * blockSize };
+  return new Promise((resolve, reject) => {
+    scrypt(
+      passphrase.normalize('NFC'),
+      Buffer.from(parameters.salt, 'base64'),
+      KEY_SIZE_BYTES,
+      options,
+      (error, key) => (error ? reject(error) : resolve(key)),
+    );
+  });
+}
+
+/** A new master key and its wrapped form. */
+export async function createMasterKey(
+  passphrase: string,
+  repositoryId: RepositoryId,
+): Promise<{ keyId: KeyId; masterKey: Buffer; wrapped: Buffer }> {
+  const keyId = newUuid<KeyId>();
+  const masterKey = randomBytes(KEY_SIZE_BYTES);
+  const parameters = { ...SCRYPT, salt: randomBytes(32).toString('base64') };
+  const about = {
+    kind: 'openvbs-master-key',
+    format: 1,
+    keyId,
+    repositoryId,
+    projectId: null,
+    scrypt: parameters,
+  } as const;
+  return { keyId, masterKey, wrapped: wrap(masterKey, await deriveFromPassphrase(passphrase, parameters), about) };
+}
+
+/** @throws PASSPHRASE_WRONG; DATA_CORRUPT when the file is none of ours or its parameters are out of bounds */
+export async function openMasterKey(
+  passphrase: string,
+  wrapped: Uint8Array,
+  object: string,
+): Promise<{ keyId: KeyId; repositoryId: RepositoryId; masterKey: Buffer }> {
+  const file = parseWrappedKey(wrapped, 'openvbs-master-key', object);
+  const parameters = file.scrypt;
+  const isBounded =
+    parameters !== null &&
+    Number.isSafeInteger(parameters.cost) &&
+    parameters.cost >= SCRYPT_COST_MIN &&
+    parameters.cost <= SCRYPT_COST_MAX &&
+    parameters.blockSize === SCRYPT.blockSize &&
+    parameters.parallelization === SCRYPT.parallelization;
+  if (!isBounded) {
+    throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: 'scrypt parameters are out of bounds' });
+  }
+  const masterKey = unwrap(file, await deriveFromPassphrase(passphrase, parameters));
+  if (!masterKey) throw new VbsError('PASSPHRASE_WRONG');
+  return { keyId: file.keyId, repositoryId: file.repositoryId, masterKey };
+}
+
+/** A new project key and its wrapped form. */
+export function createProjectKey(
+  masterKey: Uint8Array,
+  repositoryId: RepositoryId,
+  projectId: ProjectId,
+): { keyId: KeyId; projectKey: Buffer; wrapped: Buffer } {
+  const keyId = newUuid<KeyId>();
+  const projectKey = randomBytes(KEY_SIZE_BYTES);
+  const about = { kind: 'openvbs-project-key', format: 1, keyId, repositoryId, projectId, scrypt: null } as const;
+  return { keyId, projectKey, wrapped: wrap(projectKey, masterKey, about) };
+}
+
+/** @throws DATA_CORRUPT unless it is the key of this project of this repository */
+export function openProjectKey(
+  masterKey: Uint8Array,
+  wrapped: Uint8Array,
+  place: { repositoryId: RepositoryId; projectId: ProjectId; object: string },
+): { keyId: KeyId; projectKey: Buffer } {
+  const { object } = place;
+  const file = parseWrappedKey(wrapped, 'openvbs-project-key', object);
+  const belongsHere = file.repositoryId === place.repositoryId && file.projectId === place.projectId;
+  const projectKey = belongsHere ? unwrap(file, masterKey) : undefined;
+  if (!projectKey)
+    throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: 'the project key does not open' });
+  return { keyId: file.keyId, projectKey };
+}
+
+function parseWrappedKey(bytes: Uint8Array, kind: WrappedKey['kind'], object: string): WrappedKey {
+  try {
+    // Checked below as far as it matters; the rest is authenticated when the key is unwrapped.
+    const file = JSON.parse(Buffer.from(bytes).toString('utf8')) as WrappedKey;
+    if (file.kind === kind && file.format === 1 && typeof file.wrapped === 'string' && typeof file.nonce === 'string') {
+      return file;
+    }
+  } catch (cause) {
+    throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: 'the wrapped key is not JSON' }, { cause });
+  }
+  throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: `the object is no ${kind}` });
+}
+
+/** Key for the hooks of a project, so that a reader of the catalog cannot test for known content. */
+export function deriveHookKey(projectKey: Uint8Array): Buffer {
+  return Buffer.from(hkdfSync('sha256', projectKey, new Uint8Array(), 'openvbs/1 hook', KEY_SIZE_BYTES));
+}
+
+/** MAC of the repository's config under the master key, lower-case hex. */
+export function macConfig(masterKey: Uint8Array, repositoryId: RepositoryId, version: number): string {
+  const key = Buffer.from(hkdfSync('sha256', masterKey, new Uint8Array(), 'openvbs/1 config', KEY_SIZE_BYTES));
+  return createHmac('sha256', key)
+    .update(joinWithLengths(['openvbs-repository', String(version), repositoryId]))
+    .digest('hex');
+}

@@ -1,0 +1,105 @@
+// The pipeline threads of this process, shared by all backups and restores.
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, VbsError } from '../../core/errors.ts';
+import type { Logger } from '../../core/ports.ts';
+import type { PipelineReply, PipelineRequest, ReplyEnvelope, RequestEnvelope, WireFailure } from './messages.ts';
+
+type PendingCall = { resolve: (reply: never) => void; reject: (error: unknown) => void };
+
+/** One thread. Its calls are answered in order. */
+export class PipelineThread {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, PendingCall>();
+  #nextCallId = 1;
+  #death: Error | undefined;
+  /** Segments or reads that callers have given to this thread and not finished; they choose the least loaded. */
+  loadCount = 0;
+
+  constructor(onDeath: (error: Error) => void) {
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url));
+    this.#worker.unref();
+    this.#worker.on('message', (envelope: ReplyEnvelope) => this.#settle(envelope));
+    const die = (error: Error): void => {
+      if (this.#death) return;
+      this.#death = error;
+      for (const call of this.#pending.values()) call.reject(error);
+      this.#pending.clear();
+      onDeath(error);
+    };
+    this.#worker.on('error', (cause) => die(new VbsError('INTERNAL', {}, { cause })));
+    this.#worker.on('exit', () => die(new VbsError('SHUTTING_DOWN')));
+  }
+
+  /** Memory in `transfer` is gone for the caller. @throws what the work threw */
+  call<Request extends PipelineRequest>(
+    request: Request,
+    transfer: ArrayBuffer[] = [],
+  ): Promise<PipelineReply<Request>> {
+    if (this.#death) return Promise.reject(this.#death);
+    const callId = this.#nextCallId;
+    this.#nextCallId += 1;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(callId, { resolve, reject });
+      if (this.#pending.size === 1) this.#worker.ref();
+      this.#worker.postMessage({ callId, request } satisfies RequestEnvelope, transfer);
+    });
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #settle(envelope: ReplyEnvelope): void {
+    const call = this.#pending.get(envelope.callId);
+    this.#pending.delete(envelope.callId);
+    if (this.#pending.size === 0) this.#worker.unref();
+    if (!call) return;
+    // The reply has the type that the request of this call id asked for.
+    if ('failure' in envelope) call.reject(restoreError(envelope.failure));
+    else call.resolve(envelope.reply as never);
+  }
+}
+
+function restoreError(failure: WireFailure): Error {
+  // Only this program's threads send failures: a code is one of the table.
+  if (failure.code !== undefined) return new VbsError(failure.code as ErrorCode, failure.details);
+  const error = new Error(failure.message);
+  if (failure.stack !== undefined) error.stack = failure.stack;
+  return error;
+}
+
+export class WorkerPool {
+  readonly #threads: PipelineThread[] = [];
+  readonly #logger: Logger;
+  #nextId = 1;
+  #isClosed = false;
+
+  constructor(deps: { threadCount: number; logger: Logger }) {
+    this.#logger = deps.logger;
+    for (let i = 0; i < deps.threadCount; i += 1) this.#threads.push(this.#startThread(i));
+  }
+
+  get threads(): readonly PipelineThread[] {
+    return this.#threads;
+  }
+
+  /** A number that no other device or segment of this process has. */
+  nextId(): number {
+    this.#nextId += 1;
+    return this.#nextId;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  /** A dead thread takes its unfinished work with it (the attempt fails and is run again) and is replaced. */
+  #startThread(position: number): PipelineThread {
+    return new PipelineThread((error) => {
+      if (this.#isClosed) return;
+      this.#logger.error({ err: error, thread: position }, 'a pipeline thread died and is replaced');
+      this.#threads[position] = this.#startThread(position);
+    });
+  }
+}
