@@ -29,6 +29,7 @@ export const ERROR_TABLE = {
   MICROVERSION_UNSUPPORTED: spec(406, malformed, 'Version {version} is not supported; minimum {min}, maximum {max}'),
   ROUTE_NOT_FOUND: spec(404, malformed, 'The resource could not be found.'),
   METHOD_NOT_ALLOWED: spec(405, malformed, 'Method {method} is not allowed here'),
+  RANGE_NOT_SATISFIABLE: spec(416, malformed, 'The backup has {sizeBytes} bytes; the range begins beyond them'),
   MARKER_NOT_FOUND: spec(404, malformed, 'Marker {marker} could not be found'),
   // Identity
   TOKEN_MISSING: spec(401, 'VolumeBackup.0044', 'The request you have made requires authentication.'),

@@ -80,7 +80,9 @@ export const TRASH_SECOND_DELETE_MS = 24 * 3600 * 1000;
 export const TOKEN_LIFE_MS = 24 * 3600 * 1000;
 /** Password checks in the queue: they run one by one at 0.2 s, so the last would wait a quarter of a minute. */
 export const PASSWORD_CHECK_WAITING_MAX = 64;
-/** What was put into the trash, or could not be deleted, is swept at least this often. */
-export const SWEEP_INTERVAL_MS = 3600 * 1000;
+/** Trash that could not be deleted at once is swept, and what has expired is forgotten, at least this often. */
+export const UPKEEP_INTERVAL_MS = 3600 * 1000;
 /** A deletion that has to wait for readers looks again after this long. */
 export const DELETE_RETRY_MS = 1000;
+/** Requests under way get this long to end when the service stops. */
+export const SERVER_CLOSE_MS = 5000;

@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto';
 import { isVbsError } from '../core/errors.ts';
 import type { PackId } from '../core/ids.ts';
 import type { Hook, JobClaim, PackLocation, PackUse } from '../core/ledger.ts';
-import { DEDUP_CANDIDATE_MAX } from '../core/limits.ts';
+import { DEDUP_CANDIDATE_MAX, PACK_SLOT_COUNT_MAX } from '../core/limits.ts';
 import { DIGEST_SIZE_BYTES, DigestTable, RecentDigests } from './chunk/digest-table.ts';
 import type { Address } from './format/page-format.ts';
 import type { PackIndex } from './pack/pack-index.ts';
@@ -18,6 +18,8 @@ const RESUMED_DIGEST_MAX = 524_288;
 const CARRIED_SEGMENT_COUNT = 16;
 const SLOTS_PER_PACK = 65_536;
 
+/** A durable pack of an earlier attempt: what the commit says of it. */
+export type ResumedPack = { readonly slotCount: number; readonly storedBytes: number };
 export type HookEntry = { readonly hook: Hook; readonly packId: PackId };
 
 /** Bit of `slot` in a bitmap of the ledger. */
@@ -46,7 +48,7 @@ export class DedupIndex {
   readonly #carried = new Map<number, number>();
   /** Outcome of entering a use, by pack. */
   readonly #uses = new Map<PackId, PackUse | undefined>();
-  readonly #resumedPacks = new Map<PackId, PackIndex>();
+  readonly #resumedPacks = new Map<PackId, ResumedPack>();
 
   constructor(deps: { repository: Repository; project: OpenProject; claim: JobClaim }) {
     this.#repository = deps.repository;
@@ -63,30 +65,23 @@ export class DedupIndex {
     return [...this.#uses].filter(([, use]) => use !== undefined).map(([packId]) => packId);
   }
 
-  /** The index of a pack of an earlier attempt, if `packId` is one. */
-  resumedPack(packId: PackId): PackIndex | undefined {
+  /** The pack of an earlier attempt, if `packId` is one. */
+  resumedPack(packId: PackId): ResumedPack | undefined {
     return this.#resumedPacks.get(packId);
   }
 
   /** Takes up what earlier attempts of this job made durable. */
   async resume(): Promise<void> {
-    const locations = await this.#repository.ledger.listOwnPacks(this.#claim);
-    const indexes: PackIndex[] = [];
-    for (const location of locations.filter((pack) => pack.kind === 'data')) {
+    const packs = await this.#repository.ledger.listOwnPacks(this.#claim);
+    const locations = packs.filter((pack) => pack.kind === 'data');
+    // One trailer at a time: a job that was cut short may own thousands of packs.
+    for (const location of locations) {
       const index = await this.#tryIndex(location);
-      if (index) indexes.push(index);
-    }
-    const digestCount = indexes.reduce((total, index) => total + index.slotCount, 0);
-    if (digestCount === 0) return;
-    const resumed = new DigestTable(Math.min(digestCount, RESUMED_DIGEST_MAX));
-    this.#resumed = resumed;
-    for (const index of indexes) {
-      this.#resumedPacks.set(index.location.packId, index);
-      const packNumber = this.#register(index.location, true);
-      index.forEachDigest((slot, digests, offset) => {
-        if (!resumed.isFull) resumed.insert(digests, offset, packNumber * SLOTS_PER_PACK + slot);
-        this.#noteHook(digests, offset, packNumber);
-      });
+      if (!index) continue;
+      this.#resumed ??= new DigestTable(Math.min(locations.length * PACK_SLOT_COUNT_MAX, RESUMED_DIGEST_MAX));
+      const { slotCount, storedBytes } = index;
+      this.#resumedPacks.set(location.packId, { slotCount, storedBytes });
+      this.#resumePack(index, this.#resumed);
     }
   }
 
@@ -201,6 +196,14 @@ export class DedupIndex {
     if (!packNumbers) this.#ownHooks.set(hook, [packNumber]);
     else if (!packNumbers.includes(packNumber)) packNumbers.push(packNumber);
     this.#newHooks.push({ hook, packId: pack.location.packId });
+  }
+
+  #resumePack(index: PackIndex, resumed: DigestTable): void {
+    const packNumber = this.#register(index.location, true);
+    index.forEachDigest((slot, digests, offset) => {
+      if (!resumed.isFull) resumed.insert(digests, offset, packNumber * SLOTS_PER_PACK + slot);
+      this.#noteHook(digests, offset, packNumber);
+    });
   }
 
   #hookOf(digests: Buffer, offset: number): Hook {

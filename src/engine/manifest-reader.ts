@@ -30,7 +30,7 @@ export class ManifestReader {
   readonly #project: OpenProject;
   readonly #topPage: Page;
   readonly #pages = new Map<string, Promise<Page>>();
-  readonly #packs = new Map<PackId, Promise<PackUse>>();
+  readonly #packs = new Map<PackId, PackUse>();
 
   private constructor(repository: Repository, project: OpenProject, opened: { record: BackupRecord; topPage: Page }) {
     this.#repository = repository;
@@ -95,15 +95,10 @@ export class ManifestReader {
   async packsOf(packIds: readonly PackId[]): Promise<PackUse[]> {
     const missing = packIds.filter((packId) => !this.#packs.has(packId));
     if (missing.length > 0) {
-      const rows = this.#repository.ledger.locatePacks(this.#project.projectId, missing);
-      for (const packId of missing)
-        this.#packs.set(
-          packId,
-          rows.then((found) => requireRow(found, packId)),
-        );
-      await rows;
+      const rows = await this.#repository.ledger.locatePacks(this.#project.projectId, missing);
+      for (const packId of missing) this.#packs.set(packId, requireRow(rows, packId));
     }
-    return Promise.all(packIds.map((packId) => this.#packs.get(packId) ?? Promise.reject(new VbsError('INTERNAL'))));
+    return packIds.flatMap((packId) => this.#packs.get(packId) ?? []);
   }
 
   /** The trailer of a pack's current object; a pack that was compacted meanwhile is looked up again. */

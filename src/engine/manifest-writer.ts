@@ -3,10 +3,18 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { constants, zstdCompressSync } from 'node:zlib';
+import { isVbsError } from '../core/errors.ts';
 import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT } from '../core/limits.ts';
 import { seal, TAG_SIZE_BYTES } from './crypto/sealing.ts';
 import { CODECS, encodeFrameHeader, FRAME_HEADER_SIZE_BYTES } from './format/pack-format.ts';
-import { type Address, addressAt, countLevels, encodePage, PAGE_SIZE_MAX_BYTES } from './format/page-format.ts';
+import {
+  type Address,
+  addressAt,
+  countLevels,
+  encodePage,
+  PAGE_SIZE_MAX_BYTES,
+  type Page,
+} from './format/page-format.ts';
 import type { ManifestReader } from './manifest-reader.ts';
 import type { PackFiller } from './pack/pack-filler.ts';
 
@@ -90,8 +98,7 @@ export class ManifestWriter {
 
   /** True when the parent has a stored page at this place with the same addresses. */
   async #isUnchanged(level: number, pageIndex: number, entries: readonly (Address | undefined)[]): Promise<boolean> {
-    const address = await this.#parent?.pageAddress(level, pageIndex);
-    const page = address && (await this.#parent?.pageAt(level, pageIndex));
+    const page = await this.#parentPage(level, pageIndex);
     if (!page) return false;
     for (let i = 0; i < PAGE_ENTRY_COUNT; i += 1) {
       const before = addressAt(page, i);
@@ -99,6 +106,17 @@ export class ManifestWriter {
       if (before?.packId !== now?.packId || before?.slot !== now?.slot) return false;
     }
     return true;
+  }
+
+  /** The parent's page, if it is stored and sound: one that cannot be read is never shared, it is stored anew. */
+  async #parentPage(level: number, pageIndex: number): Promise<Page | undefined> {
+    try {
+      const address = await this.#parent?.pageAddress(level, pageIndex);
+      return address && (await this.#parent?.pageAt(level, pageIndex));
+    } catch (error) {
+      if (isVbsError(error, 'DATA_CORRUPT') || isVbsError(error, 'OBJECT_NOT_FOUND')) return undefined;
+      throw error;
+    }
   }
 
   #levelAt(level: number): { entries: (Address | undefined)[]; pageIndex: number } {

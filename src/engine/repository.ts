@@ -76,7 +76,7 @@ export class Repository {
     const masterRow = (await ledger.listKeys()).find((row) => row.projectId === null);
     const configInfo = await store.head(CONFIG_NAME);
     if (!masterRow) {
-      if (configInfo) {
+      if (configInfo || (await holdsAnything(store, ['keys/', 'projects/']))) {
         const reason = 'the store holds a repository that this catalog does not know; put the catalog of it back';
         throw new VbsError('REPOSITORY_MISMATCH', { reason });
       }
@@ -89,9 +89,9 @@ export class Repository {
     }
     const opened = await openMasterKey(passphrase, masterRow.wrapped, masterKeyName(masterRow.keyId));
     if (!configInfo) {
-      const first = await store.list('projects/')[Symbol.asyncIterator]().next();
-      if (!first.done)
+      if (await holdsAnything(store, ['projects/'])) {
         throw new VbsError('REPOSITORY_MISMATCH', { reason: `${CONFIG_NAME} is missing from the store` });
+      }
       if ((await ledger.listKeys()).length > 1) {
         throw new VbsError('REPOSITORY_MISMATCH', { reason: 'the catalog has projects and the store is empty' });
       }
@@ -126,14 +126,16 @@ export class Repository {
    */
   async checkEpoch(project: OpenProject): Promise<void> {
     const { projectId } = project;
-    const expected = await this.ledger.readEpoch(projectId);
     const name = epochName(projectId);
     const info = await this.store.head(name);
-    if (!info || !expected) throw new VbsError('EPOCH_CONFLICT', { projectId, reason: 'the epoch is missing' });
+    if (!info) throw new VbsError('EPOCH_CONFLICT', { projectId, reason: 'the epoch is missing from the store' });
     const bytes = await this.store.get(name, RECORD_SIZE_MAX_BYTES);
     const plaintext = unsealObject(project.keys, epochPlace(project), bytes, name);
     // Sealed by this program under the project's key.
     const stored = JSON.parse(plaintext.toString('utf8')) as { catalogId: string; epoch: number };
+    // The catalog is read after the store: a sweep may raise both meanwhile, the catalog's first.
+    const expected = await this.ledger.readEpoch(projectId);
+    if (!expected) throw new VbsError('EPOCH_CONFLICT', { projectId, reason: 'the epoch is missing from the catalog' });
     if (stored.catalogId !== expected.catalogId) {
       throw new VbsError('EPOCH_CONFLICT', { projectId, reason: `it belongs to catalog ${stored.catalogId}` });
     }
@@ -198,6 +200,11 @@ function epochPlace(project: OpenProject) {
   return { repositoryId, projectId, kind: 'epoch', logicalId: projectId, objectId: 'epoch' } as const;
 }
 
+async function holdsAnything(store: ObjectStore, prefixes: readonly string[]): Promise<boolean> {
+  for (const prefix of prefixes) for await (const _object of store.list(prefix)) return true;
+  return false;
+}
+
 async function completeCreation(
   store: ObjectStore,
   created: { keyId: KeyId; repositoryId: RepositoryId; masterKey: Buffer; wrapped: Uint8Array },
@@ -220,12 +227,15 @@ async function checkConfig(
   const bytes = await store.get(CONFIG_NAME, RECORD_SIZE_MAX_BYTES);
   const refuse = (reason: string, cause?: unknown) =>
     new VbsError('DATA_CORRUPT', { object: CONFIG_NAME, offsetBytes: 0, reason }, { cause });
-  let config: Partial<RepositoryConfig>;
+  let config: Partial<RepositoryConfig> | null;
   try {
     // Every field is checked below before it is believed.
-    config = JSON.parse(bytes.toString('utf8')) as Partial<RepositoryConfig>;
+    config = JSON.parse(bytes.toString('utf8')) as Partial<RepositoryConfig> | null;
   } catch (cause) {
     throw refuse('it is not JSON', cause);
+  }
+  if (config?.kind !== 'openvbs-repository' || !Number.isSafeInteger(config.version)) {
+    throw refuse('it is not the config of a repository');
   }
   if (config.version !== FORMAT_VERSION) {
     throw new VbsError('REPOSITORY_UNKNOWN_FORMAT', { version: String(config.version) });

@@ -3,9 +3,10 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, scrypt } from 'node:crypto';
 import { VbsError } from '../../core/errors.ts';
 import { type KeyId, newUuid, type ProjectId, type RepositoryId } from '../../core/ids.ts';
-import { joinWithLengths } from './sealing.ts';
+import { joinWithLengths, TAG_SIZE_BYTES } from './sealing.ts';
 
 export const KEY_SIZE_BYTES = 32;
+const NONCE_SIZE_BYTES = 12;
 /** scrypt N=2^16, r=8, p=1: 64 MiB and about 0.2 s. Bounds keep an altered file from costing more or less than that. */
 const SCRYPT = { cost: 65_536, blockSize: 8, parallelization: 1 } as const;
 const SCRYPT_COST_MIN = 32_768;
@@ -33,7 +34,7 @@ function associatedData(key: Omit<WrappedKey, 'wrapped' | 'nonce'>): Buffer {
 }
 
 function wrap(key: Uint8Array, wrappingKey: Uint8Array, about: Omit<WrappedKey, 'wrapped' | 'nonce'>): Buffer {
-  const nonce = randomBytes(12);
+  const nonce = randomBytes(NONCE_SIZE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', wrappingKey, nonce).setAAD(associatedData(about));
   const wrapped = Buffer.concat([cipher.update(key), cipher.final(), cipher.getAuthTag()]);
   const file: WrappedKey = { ...about, nonce: nonce.toString('base64'), wrapped: wrapped.toString('base64') };
@@ -43,17 +44,17 @@ function wrap(key: Uint8Array, wrappingKey: Uint8Array, about: Omit<WrappedKey, 
 /** Undefined when the tag does not match: a wrong wrapping key, or an altered file. */
 function unwrap(file: WrappedKey, wrappingKey: Uint8Array): Buffer | undefined {
   const sealed = Buffer.from(file.wrapped, 'base64');
-  const decipher = createDecipheriv('aes-256-gcm', wrappingKey, Buffer.from(file.nonce, 'base64'), {
-    authTagLength: 16,
-  });
-  decipher.setAAD(associatedData(file)).setAuthTag(sealed.subarray(-16));
-  const key = decipher.update(sealed.subarray(0, -16));
+  const nonce = Buffer.from(file.nonce, 'base64');
+  if (sealed.length !== KEY_SIZE_BYTES + TAG_SIZE_BYTES || nonce.length !== NONCE_SIZE_BYTES) return undefined;
+  const decipher = createDecipheriv('aes-256-gcm', wrappingKey, nonce, { authTagLength: TAG_SIZE_BYTES });
+  decipher.setAAD(associatedData(file)).setAuthTag(sealed.subarray(KEY_SIZE_BYTES));
+  const key = decipher.update(sealed.subarray(0, KEY_SIZE_BYTES));
   try {
     decipher.final();
   } catch {
     return undefined;
   }
-  return key.length === KEY_SIZE_BYTES ? key : undefined;
+  return key;
 }
 
 function deriveFromPassphrase(passphrase: string, parameters: ScryptParameters): Promise<Buffer> {
@@ -89,6 +90,19 @@ export async function createMasterKey(
   return { keyId, masterKey, wrapped: wrap(masterKey, await deriveFromPassphrase(passphrase, parameters), about) };
 }
 
+function areBounded({ cost, blockSize, parallelization, salt }: ScryptParameters): boolean {
+  return (
+    Number.isSafeInteger(cost) &&
+    cost >= SCRYPT_COST_MIN &&
+    cost <= SCRYPT_COST_MAX &&
+    // scrypt is defined for powers of two only.
+    Number.isInteger(Math.log2(cost)) &&
+    blockSize === SCRYPT.blockSize &&
+    parallelization === SCRYPT.parallelization &&
+    typeof salt === 'string'
+  );
+}
+
 /** @throws PASSPHRASE_WRONG; DATA_CORRUPT when the file is none of ours or its parameters are out of bounds */
 export async function openMasterKey(
   passphrase: string,
@@ -97,14 +111,7 @@ export async function openMasterKey(
 ): Promise<{ keyId: KeyId; repositoryId: RepositoryId; masterKey: Buffer }> {
   const file = parseWrappedKey(wrapped, 'openvbs-master-key', object);
   const parameters = file.scrypt;
-  const isBounded =
-    parameters !== null &&
-    Number.isSafeInteger(parameters.cost) &&
-    parameters.cost >= SCRYPT_COST_MIN &&
-    parameters.cost <= SCRYPT_COST_MAX &&
-    parameters.blockSize === SCRYPT.blockSize &&
-    parameters.parallelization === SCRYPT.parallelization;
-  if (!isBounded) {
+  if (!parameters || !areBounded(parameters)) {
     throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: 'scrypt parameters are out of bounds' });
   }
   const masterKey = unwrap(file, await deriveFromPassphrase(passphrase, parameters));
@@ -140,16 +147,20 @@ export function openProjectKey(
 }
 
 function parseWrappedKey(bytes: Uint8Array, kind: WrappedKey['kind'], object: string): WrappedKey {
+  const refuse = (reason: string, cause?: unknown) =>
+    new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason }, { cause });
+  let file: WrappedKey | null;
   try {
-    // Checked below as far as it matters; the rest is authenticated when the key is unwrapped.
-    const file = JSON.parse(Buffer.from(bytes).toString('utf8')) as WrappedKey;
-    if (file.kind === kind && file.format === 1 && typeof file.wrapped === 'string' && typeof file.nonce === 'string') {
-      return file;
-    }
+    // Its form is checked below; what it says is authenticated when the key is unwrapped.
+    file = JSON.parse(Buffer.from(bytes).toString('utf8')) as WrappedKey | null;
   } catch (cause) {
-    throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: 'the wrapped key is not JSON' }, { cause });
+    throw refuse('the wrapped key is not JSON', cause);
   }
-  throw new VbsError('DATA_CORRUPT', { object, offsetBytes: 0, reason: `the object is no ${kind}` });
+  const texts = [file?.keyId, file?.repositoryId, file?.projectId ?? '', file?.nonce, file?.wrapped];
+  if (file?.kind !== kind || file.format !== 1 || texts.some((text) => typeof text !== 'string')) {
+    throw refuse(`the object is no ${kind}`);
+  }
+  return file;
 }
 
 /** Key for the hooks of a project, so that a reader of the catalog cannot test for known content. */

@@ -23,14 +23,14 @@ export function createHeader(kind: ObjectKind, keyId: KeyId): Buffer {
   return header;
 }
 
-/** Checks the header's fixed parts. `object` names it in errors. @throws DATA_CORRUPT, REPOSITORY_UNKNOWN_FORMAT */
+/** Checks the header's fixed parts. `object` names it in errors. @throws DATA_CORRUPT */
 export function parseHeader(header: Buffer, kind: ObjectKind, object: string): { keyId: KeyId; salt: Buffer } {
   const refuse = (offsetBytes: number, reason: string) => new VbsError('DATA_CORRUPT', { object, offsetBytes, reason });
   if (header.length < HEADER_SIZE_BYTES) throw refuse(header.length, 'the object ends inside its header');
   if (!header.subarray(0, 8).equals(MAGIC)) throw refuse(0, 'the magic number is damaged');
   const version = header.readUInt16LE(8);
-  if (version > FORMAT_VERSION && version < 16) throw new VbsError('REPOSITORY_UNKNOWN_FORMAT', { version });
-  if (version !== FORMAT_VERSION) throw refuse(8, `format version ${version} does not exist`);
+  // The config, which is authenticated, says which version the repository has; any other one here is damage.
+  if (version !== FORMAT_VERSION) throw refuse(8, `format version ${version}, the repository has ${FORMAT_VERSION}`);
   if (header.readUInt8(10) !== OBJECT_KINDS[kind]) throw refuse(10, `the object is not of kind ${kind}`);
   if (header.subarray(11, 16).some((byte) => byte !== 0)) throw refuse(11, 'reserved bytes are not zero');
   return { keyId: uuidFromBytes<KeyId>(header, 16), salt: header.subarray(SALT_OFFSET, HEADER_SIZE_BYTES) };

@@ -43,13 +43,14 @@ export function decodeRecord(bytes: Buffer, object: string): { record: BackupRec
   if (bytes.length < 4) throw refuse('the record is cut off');
   const pageAt = 4 + bytes.readUInt32LE(0);
   if (pageAt > bytes.length) throw refuse('the record is cut off');
-  let record: BackupRecord;
+  let record: BackupRecord | null;
   try {
     // Sealed by this program under the project's key: its shape is as encodeRecord wrote it.
-    record = JSON.parse(bytes.toString('utf8', 4, pageAt)) as BackupRecord;
+    record = JSON.parse(bytes.toString('utf8', 4, pageAt)) as BackupRecord | null;
   } catch (cause) {
     throw refuse('the record is not JSON', cause);
   }
+  if (typeof record?.format !== 'number') throw refuse('the record has no format');
   if (record.format !== 1) throw new VbsError('REPOSITORY_UNKNOWN_FORMAT', { version: String(record.format) });
   return { record, topPage: bytes.subarray(pageAt) };
 }

@@ -18,7 +18,9 @@ export class PackFiller {
   readonly #kind: PackKind;
   readonly #finishing = new Set<Promise<void>>();
   readonly #finished: FinishedPack[] = [];
-  readonly #opened: PackWriter[] = [];
+  /** Packs whose object is not durable yet: a pack that is done keeps no digests here. */
+  readonly #unfinished = new Set<PackWriter>();
+  #finishedBytes = 0;
   #current: PackWriter | undefined;
   #reserved: Promise<PackLocation> | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -32,7 +34,9 @@ export class PackFiller {
 
   /** Bytes of all packs so far, as far as written. */
   get storedBytes(): number {
-    return this.#opened.reduce((total, pack) => total + pack.storedBytes, 0);
+    let total = this.#finishedBytes;
+    for (const pack of this.#unfinished) total += pack.storedBytes;
+    return total;
   }
 
   /**
@@ -67,10 +71,16 @@ export class PackFiller {
     return this.#finished;
   }
 
-  /** Drops whatever is not durable yet. */
+  /** Drops whatever is not durable yet. Never throws: what made the job fail is the error to tell. */
   async abort(): Promise<void> {
     await Promise.allSettled(this.#finishing);
-    await Promise.all(this.#opened.map((pack) => pack.abort()));
+    const unfinished = [...this.#unfinished];
+    this.#unfinished.clear();
+    for (const outcome of await Promise.allSettled(unfinished.map((pack) => pack.abort()))) {
+      if (outcome.status === 'rejected') {
+        this.#repository.logger.warn({ err: outcome.reason }, 'an unfinished pack could not be dropped');
+      }
+    }
     await this.#reserved?.catch(() => undefined);
   }
 
@@ -81,6 +91,8 @@ export class PackFiller {
       .then(() => {
         const { location, slotCount, storedBytes } = pack;
         this.#finished.push({ packId: location.packId, slotCount, storedBytes });
+        this.#finishedBytes += storedBytes;
+        this.#unfinished.delete(pack);
       })
       .catch((error: unknown) => {
         this.#failure ??= { error };
@@ -93,7 +105,7 @@ export class PackFiller {
     const location = await (this.#reserved ?? this.#reserve());
     this.#reserved = undefined;
     const pack = await PackWriter.create(this.#repository.store, this.#project.keys, this.#project, location);
-    this.#opened.push(pack);
+    this.#unfinished.add(pack);
     return pack;
   }
 

@@ -1,5 +1,6 @@
 // Writes one pack: frames in the order of their slots, then the trailer and the tail. It is durable after `finish`.
 import assert from 'node:assert/strict';
+import { discardBuffer } from '../../core/bytes.ts';
 import type { ProjectId, RepositoryId } from '../../core/ids.ts';
 import type { PackLocation } from '../../core/ledger.ts';
 import { PACK_SLOT_COUNT_MAX } from '../../core/limits.ts';
@@ -47,7 +48,13 @@ export class PackWriter {
     const place = { ...owner, kind: location.kind, logicalId: location.packId, objectId: location.objectId };
     const key = createObjectKey(keys, place);
     const writer = await store.create(packObjectName(owner.projectId, location));
-    await writer.write(key.header);
+    try {
+      await writer.write(key.header);
+    } catch (error) {
+      // Nobody else knows this writer yet. The first failure is the one to tell.
+      await writer.abort().catch(() => undefined);
+      throw error;
+    }
     return new PackWriter(location, key, writer);
   }
 
@@ -74,7 +81,7 @@ export class PackWriter {
     return frame;
   }
 
-  /** Writes frames, which stand one after the other in `bytes` with the stored sizes given. */
+  /** Writes frames, which stand one after the other in `bytes` with the stored sizes given. `bytes` is used up. */
   async appendFrames(
     bytes: Uint8Array,
     frames: readonly (OpenFrame & { readonly storedBytes: number; readonly codec: number })[],
@@ -88,6 +95,7 @@ export class PackWriter {
     assert.equal(offsetBytes - this.#storedBytes, bytes.length, 'frames fill their bytes exactly');
     this.#storedBytes = offsetBytes;
     await this.#writer.write(bytes);
+    discardBuffer(bytes);
   }
 
   /** Seals the trailer and makes the pack durable. @throws STORAGE_FULL, STORAGE_IO */

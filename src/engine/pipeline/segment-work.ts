@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { discardBuffer } from '../../core/bytes.ts';
 import { VbsError } from '../../core/errors.ts';
-import { CHUNK_SIZE_BYTES, FRAME_CHUNK_COUNT, SEGMENT_CHUNK_COUNT, SEGMENT_SIZE_BYTES } from '../../core/limits.ts';
+import { CHUNK_SIZE_BYTES, FRAME_CHUNK_COUNT, SEGMENT_SIZE_BYTES } from '../../core/limits.ts';
 import type { BlockDevice } from '../../volumes/block-device.ts';
 import { seal, TAG_SIZE_BYTES, unseal } from '../crypto/sealing.ts';
 import {
@@ -72,10 +73,13 @@ export function sealFrames(buffer: Buffer, request: SealFrames): SealedFrames {
       payloadBytes: payload.length + TAG_SIZE_BYTES,
     });
     const { ciphertext, tag } = seal(request.key, frame.ordinal, [request.header, header], payload);
+    discardBuffer(compressed);
     parts.push(header, ciphertext, tag);
     frames.push({ storedBytes: header.length + ciphertext.length + tag.length, codec });
   }
-  return { bytes: joinUnshared(parts), frames };
+  const bytes = joinUnshared(parts);
+  for (const part of parts) discardBuffer(part);
+  return { bytes, frames };
 }
 
 function gatherChunks(buffer: Buffer, chunks: readonly number[]): Buffer {
@@ -105,6 +109,7 @@ function openFrame(request: UnsealFrames, entry: FrameEntry): Buffer {
   const payload = unseal(request.key, ordinal, [request.header, header], sealed, where);
   const expectedBytes = countBits(entry.mask) * CHUNK_SIZE_BYTES;
   const plaintext = entry.codec === CODECS.zstd ? decompress(payload, expectedBytes, where) : payload;
+  if (plaintext !== payload) discardBuffer(payload);
   if (plaintext.length !== expectedBytes) {
     throw new VbsError('DATA_CORRUPT', {
       ...where,
@@ -123,8 +128,12 @@ export function decompress(payload: Buffer, maxBytes: number, where: { object: s
   }
 }
 
-/** Opens the frames and hands every wanted chunk, in order and checked against its digest, to `use`. */
-function forEachWantedChunk(request: UnsealFrames, use: (chunk: Buffer, slot: WantedSlot) => void): void {
+/** Opens the frames and hands every wanted chunk, in order and checked against its digest, to `use`, for that call only. */
+function forEachWantedChunk(
+  request: UnsealFrames,
+  use: (chunk: Buffer, slot: WantedSlot) => void,
+  endFrame: () => void,
+): void {
   for (const { entry, slots } of request.frames) {
     const plaintext = openFrame(request, entry);
     for (const slot of slots) {
@@ -136,10 +145,12 @@ function forEachWantedChunk(request: UnsealFrames, use: (chunk: Buffer, slot: Wa
       }
       use(chunk, slot);
     }
+    endFrame();
+    discardBuffer(plaintext);
   }
 }
 
-/** Writes the wanted chunks to the disk, neighbours in one call; the last chunk is cut at the disk's or backup's end. */
+/** Writes the wanted chunks to the disk, neighbours of a frame in one call; the last chunk is cut at the disk's end. */
 export function writeUnsealed(device: BlockDevice, request: UnsealFrames): void {
   let pending: Buffer[] = [];
   let startAt = 0;
@@ -148,25 +159,30 @@ export function writeUnsealed(device: BlockDevice, request: UnsealFrames): void 
     if (pending.length > 0) device.writeSync(pending, startAt);
     pending = [];
   };
-  forEachWantedChunk(request, (chunk, slot) => {
+  const add = (chunk: Buffer, slot: WantedSlot): void => {
     for (const offset of slot.offsets) {
       const bytes = chunk.subarray(0, Math.min(CHUNK_SIZE_BYTES, device.sizeBytes - offset));
-      if (offset !== endAt || pending.length >= SEGMENT_CHUNK_COUNT) {
+      if (pending.length === 0 || offset !== endAt) {
         flush();
         startAt = offset;
       }
       pending.push(bytes);
       endAt = offset + bytes.length;
     }
-  });
-  flush();
+  };
+  forEachWantedChunk(request, add, flush);
 }
 
 /** The wanted chunks one after the other, in an ArrayBuffer of their own. */
 export function collectUnsealed(request: UnsealFrames): Uint8Array {
-  const chunks: Buffer[] = [];
-  forEachWantedChunk(request, (chunk) => chunks.push(chunk));
-  return joinUnshared(chunks);
+  const chunkCount = request.frames.reduce((total, { slots }) => total + slots.length, 0);
+  const collected = Buffer.allocUnsafeSlow(chunkCount * CHUNK_SIZE_BYTES);
+  let at = 0;
+  const add = (chunk: Buffer): void => {
+    at += chunk.copy(collected, at);
+  };
+  forEachWantedChunk(request, add, () => undefined);
+  return collected;
 }
 
 export function allocateSegment(): Buffer {

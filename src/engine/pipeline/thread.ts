@@ -1,5 +1,6 @@
 // Entry of a pipeline thread: takes requests in order and answers each. It holds open disks and scanned segments.
 import { parentPort } from 'node:worker_threads';
+import { discardBuffer } from '../../core/bytes.ts';
 import { VbsError } from '../../core/errors.ts';
 import { type BlockDevice, openBlockDevice } from '../../volumes/block-device.ts';
 import type { PipelineReply, PipelineRequest, ReplyEnvelope, RequestEnvelope, WireFailure } from './messages.ts';
@@ -55,9 +56,11 @@ function handle(request: PipelineRequest): [PipelineReply<PipelineRequest>, Arra
     case 'unseal': {
       if (request.deviceId === undefined) {
         const chunks = collectUnsealed(request);
+        discardBuffer(request.bytes);
         return [{ chunks }, [chunks.buffer as ArrayBuffer]];
       }
       writeUnsealed(deviceOf(request.deviceId), request);
+      discardBuffer(request.bytes);
       return [{ chunks: undefined }, []];
     }
     case 'zero': {

@@ -41,7 +41,13 @@ export class PipelineThread {
     return new Promise((resolve, reject) => {
       this.#pending.set(callId, { resolve, reject });
       if (this.#pending.size === 1) this.#worker.ref();
-      this.#worker.postMessage({ callId, request } satisfies RequestEnvelope, transfer);
+      try {
+        this.#worker.postMessage({ callId, request } satisfies RequestEnvelope, transfer);
+      } catch (error) {
+        // It was never sent, so no reply will take it off the list.
+        this.#forget(callId);
+        reject(error);
+      }
     });
   }
 
@@ -51,12 +57,16 @@ export class PipelineThread {
 
   #settle(envelope: ReplyEnvelope): void {
     const call = this.#pending.get(envelope.callId);
-    this.#pending.delete(envelope.callId);
-    if (this.#pending.size === 0) this.#worker.unref();
+    this.#forget(envelope.callId);
     if (!call) return;
     // The reply has the type that the request of this call id asked for.
     if ('failure' in envelope) call.reject(restoreError(envelope.failure));
     else call.resolve(envelope.reply as never);
+  }
+
+  #forget(callId: number): void {
+    this.#pending.delete(callId);
+    if (this.#pending.size === 0) this.#worker.unref();
   }
 }
 

@@ -1,0 +1,217 @@
+// The services on a real catalog (SQLite), the real engine over a store in memory that can be made to fail, and real
+// disks in a temporary folder; without HTTP. Jobs wait until a test starts the runner.
+import assert from 'node:assert/strict';
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type BackupId, type JobId, newHexId, newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';
+import type { Backup, Job, Role, Volume } from '../../src/core/model.ts';
+import { silentLogger, systemClock } from '../../src/core/ports.ts';
+import { Catalog } from '../../src/db/catalog.ts';
+import { openDatabase } from '../../src/db/database.ts';
+import { WorkerPool } from '../../src/engine/pipeline/worker-pool.ts';
+import { Repository } from '../../src/engine/repository.ts';
+import { sweepTrash } from '../../src/engine/sweep.ts';
+import { JobRunner } from '../../src/jobs/job-runner.ts';
+import { type BackupLimits, BackupService, type CreateBackupInput } from '../../src/services/backup-service.ts';
+import type { Caller } from '../../src/services/caller.ts';
+import { ExportOpener } from '../../src/services/export-opener.ts';
+import { createJobHandlers } from '../../src/services/job-handlers.ts';
+import { JobService } from '../../src/services/job-service.ts';
+import { TrashSweeper } from '../../src/services/trash-sweeper.ts';
+import { type CreateVolumeInput, VolumeService } from '../../src/services/volume-service.ts';
+import { MemoryStore } from '../../src/storage/memory-store.ts';
+import { FileDriver } from '../../src/volumes/file-driver.ts';
+import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
+import { FaultyStore } from './faulty-store.ts';
+import { makeTemporaryFolder } from './temporary-folder.ts';
+
+export type BenchOptions = { readonly limits?: Partial<BackupLimits> };
+
+/** How long a job may take in a test before it is taken for stuck. */
+const JOB_WAIT_MS = 20_000;
+
+export class ServiceBench {
+  readonly store: FaultyStore;
+  readonly volumes: VolumeService;
+  readonly backups: BackupService;
+  readonly jobs: JobService;
+  readonly catalog: Catalog;
+  readonly runner: JobRunner;
+  readonly sweeper: TrashSweeper;
+  readonly caller: Caller;
+  readonly projectId: ProjectId;
+  /** Of another project. */
+  readonly stranger: Caller;
+  readonly folder: string;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    parts: Pick<ServiceBench, 'store' | 'catalog' | 'caller' | 'stranger' | 'folder'>,
+    repository: Repository,
+    limits: BackupLimits,
+    stack: AsyncDisposableStack,
+  ) {
+    const { store, catalog, caller, stranger, folder } = parts;
+    assert(caller.projectId !== null);
+    this.store = store;
+    this.catalog = catalog;
+    this.caller = caller;
+    this.stranger = stranger;
+    this.folder = folder;
+    this.projectId = caller.projectId;
+    this.#stack = stack;
+    const base = { catalog, clock: systemClock, logger: silentLogger };
+    const driver = new FileDriver({ folder: join(folder, 'volumes'), roots: [join(folder, 'disks')], ...base });
+    const drivers = new VolumeRegistry([driver]);
+    const sweep = (projectId: ProjectId) => sweepTrash(repository, projectId);
+    this.sweeper = new TrashSweeper({ ...base, ledger: catalog.ledger, sweepTrash: sweep });
+    const handlers = createJobHandlers({ ...base, repository, drivers, sweeper: this.sweeper });
+    this.runner = new JobRunner({ ...base, handlers, maxJobs: 2, runnerId: 'test' });
+    const wakeJobs = () => this.runner.wake();
+    const place = { hostName: 'host', availabilityZone: 'az-1' };
+    this.volumes = new VolumeService({ ...base, ...place, drivers, wakeJobs });
+    const exports = new ExportOpener({ ...base, repository, runner: this.runner });
+    this.backups = new BackupService({ ...base, ...place, exports, limits, wakeJobs });
+    this.jobs = new JobService({ catalog, progressOf: (jobId) => this.runner.progressOf(jobId) });
+  }
+
+  static async start(options: BenchOptions = {}): Promise<ServiceBench> {
+    await using stack = new AsyncDisposableStack();
+    const { path: folder } = stack.use(await makeTemporaryFolder());
+    await mkdir(join(folder, 'disks'));
+    const database = await openDatabase({ kind: 'sqlite', path: join(folder, 'catalog.sqlite') });
+    const catalog = stack.use(new Catalog({ database }));
+    const workers = new WorkerPool({ threadCount: 2, logger: silentLogger });
+    stack.defer(() => workers.close());
+    const store = new FaultyStore(new MemoryStore());
+    const deps = { store, ledger: catalog.ledger, workers, clock: systemClock, logger: silentLogger };
+    const repository = await Repository.open(deps, 'a passphrase for tests');
+    const caller = await addCaller(catalog, ['admin', 'member']);
+    const stranger = await addCaller(catalog, ['member']);
+    const limits = { backups: -1, backupGigabytes: -1, backupsPerVolume: 0, ...options.limits };
+    const bench = new ServiceBench({ store, catalog, caller, stranger, folder }, repository, limits, stack.move());
+    bench.#stack.defer(() => bench.runner.stop());
+    return bench;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  withRoles(...roles: Role[]): Caller {
+    return { ...this.caller, roles };
+  }
+
+  async createVolume(changes: Partial<CreateVolumeInput> = {}): Promise<Volume> {
+    return await this.volumes.createVolume(this.caller, this.projectId, { ...volumeInput(), ...changes });
+  }
+
+  async getVolume(volumeId: VolumeId): Promise<Volume> {
+    return await this.volumes.getVolume(this.caller, this.projectId, volumeId);
+  }
+
+  async getBackup(backupId: BackupId): Promise<Backup> {
+    return await this.backups.getBackup(this.caller, this.projectId, backupId);
+  }
+
+  async createBackup(volumeId: VolumeId, changes: Partial<CreateBackupInput> = {}) {
+    return await this.backups.createBackup(this.caller, this.projectId, { ...backupInput(volumeId), ...changes });
+  }
+
+  /** Backs the volume up and waits for it. The runner must have been started. */
+  async backUp(volumeId: VolumeId, changes: Partial<CreateBackupInput> = {}): Promise<Backup> {
+    const { job, backup } = await this.createBackup(volumeId, changes);
+    await this.waitForJob(job.jobId);
+    return await this.getBackup(backup.backupId);
+  }
+
+  async restore(backupId: BackupId, volumeId: VolumeId): Promise<Job> {
+    const { jobId } = await this.backups.restoreBackup(this.caller, this.projectId, backupId, volumeId);
+    return await this.waitForJob(jobId);
+  }
+
+  /** Waits until the job has ended, however. */
+  async waitForJob(jobId: JobId): Promise<Job> {
+    return await this.waitFor(async () => {
+      const job = await this.catalog.jobs.get(this.projectId, jobId);
+      return job?.status === 'SUCCESS' || job?.status === 'FAIL' ? job : undefined;
+    });
+  }
+
+  async waitFor<T>(look: () => Promise<T | undefined>): Promise<T> {
+    const deadlineAt = systemClock.now() + JOB_WAIT_MS;
+    for (;;) {
+      const found = await look();
+      if (found !== undefined) return found;
+      assert(systemClock.now() < deadlineAt, 'waited too long');
+      await delay(10);
+    }
+  }
+
+  /** Puts a row into a state that the services would reach only through a job. */
+  async setVolume(volumeId: VolumeId, changes: Partial<Pick<Volume, 'status' | 'sizeBytes'>>): Promise<void> {
+    await this.catalog.volumes.update(volumeId, changes);
+  }
+
+  async writeDisk({ source }: Volume, pieces: readonly { offsetBytes: number; bytes: Uint8Array }[]): Promise<void> {
+    await using file = await open(source, 'r+');
+    for (const { offsetBytes, bytes } of pieces) await file.write(bytes, 0, bytes.length, offsetBytes);
+  }
+
+  async readDisk({ source }: Volume): Promise<Buffer> {
+    return await readFile(source);
+  }
+
+  /** Makes a disk that can be adopted. */
+  async makeDisk(name: string, sizeBytes: number): Promise<string> {
+    const path = join(this.folder, 'disks', name);
+    await using file = await open(path, 'wx');
+    await file.truncate(sizeBytes);
+    return path;
+  }
+
+  /** Every row that a request could have changed, to compare before and after. */
+  async snapshotRows(): Promise<unknown> {
+    const page = { limit: 1000 };
+    const { catalog } = this;
+    return {
+      volumes: (await catalog.volumes.list({}, page)).items,
+      backups: (await catalog.backups.list({}, page)).items,
+      jobs: (await catalog.jobs.list({ includeInternal: true }, page)).items,
+    };
+  }
+
+  /** The call is refused with `code`, and no row has changed. */
+  async assertRefused(code: string, call: () => Promise<unknown>): Promise<void> {
+    const before = await this.snapshotRows();
+    await assert.rejects(call, { name: 'VbsError', code });
+    assert.deepEqual(await this.snapshotRows(), before, `${code} changed the catalog`);
+  }
+}
+
+export function volumeInput(): CreateVolumeInput {
+  return {
+    sizeGib: 1,
+    name: 'disk',
+    description: null,
+    volumeType: null,
+    availabilityZone: null,
+    backupId: null,
+    snapshotId: null,
+    metadata: {},
+  };
+}
+
+export function backupInput(volumeId: VolumeId): CreateBackupInput {
+  return { volumeId, name: 'nightly', description: null, tags: [], isIncrementalRequested: true, dialect: 'vbs' };
+}
+
+async function addCaller(catalog: Catalog, roles: readonly Role[]): Promise<Caller> {
+  const projectId = newHexId<ProjectId>();
+  const name = newUuid();
+  const now = systemClock.now();
+  await catalog.projects.insert({ projectId, name, domainId: 'default', description: '', createdAt: now });
+  const user = { userId: newHexId<Caller['userId']>(), userName: name };
+  return { ...user, projectId, projectName: name, roles, issuedAt: now, expiresAt: now + 3_600_000 };
+}
