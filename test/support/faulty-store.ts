@@ -6,7 +6,7 @@ import { FilesystemStore } from '../../src/storage/filesystem-store.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import type { ObjectInfo, ObjectName, ObjectStore, ObjectWriter } from '../../src/storage/object-store.ts';
 
-/** `write`, `commit` and `abort` are those of a writer that `create` returned. `delete` is matched by its first name. */
+/** `write`, `commit` and `abort` are those of a writer from `create`. `delete` is matched by its first name. */
 export type StoreOperation =
   | 'create'
   | 'write'

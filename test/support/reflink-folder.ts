@@ -14,8 +14,8 @@ export type ReflinkFolder = { readonly path: string; remove(): void } | { readon
 export async function makeReflinkFolder(): Promise<ReflinkFolder> {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'openvbs-reflink-')));
   const removeFolder = () => rmSync(path, { recursive: true, force: true });
-  if (await canClone(path)) return { path, remove: removeFolder };
   try {
+    if (await canClone(path)) return { path, remove: removeFolder };
     const image = join(path, 'xfs.img');
     const mountPoint = join(path, 'mount');
     closeSync(openSync(image, 'w'));

@@ -1,0 +1,97 @@
+// A raw image or block device open for one restore; nobody else may use it meanwhile.
+import { constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { VbsError } from '../core/errors.ts';
+import { lockImage } from './image-lock.ts';
+import type { SystemCalls } from './system-calls.ts';
+import type { VolumeTarget } from './volume.ts';
+import { onVolume } from './volume-error.ts';
+
+export type FileTargetDeps = {
+  /** Free of symbolic links. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** We made the disk and nobody has written to it since. */
+  readonly isFresh: boolean;
+  readonly calls: SystemCalls;
+  readonly onUnguarded: () => void;
+};
+
+/** @throws VOLUME_UNAVAILABLE, VOLUME_BUSY, VOLUME_SIZE_MISMATCH */
+export async function openFileTarget(deps: FileTargetDeps, signal?: AbortSignal): Promise<VolumeTarget> {
+  return await onVolume(deps.path, async () => {
+    signal?.throwIfAborted();
+    const isDevice = (await stat(deps.path)).isBlockDevice();
+    const flags = constants.O_RDWR | constants.O_NOFOLLOW | (isDevice ? constants.O_EXCL : 0);
+    const file = await open(deps.path, flags);
+    try {
+      await checkTarget(file, isDevice, deps);
+      if (!isDevice && !lockImage(file.fd, deps.path, 'write', deps.calls)) deps.onUnguarded();
+      const { ino, dev } = await file.stat({ bigint: true });
+      const readsZero = deps.isFresh && !isDevice && isEmpty(file, deps.calls);
+      return new FileTarget({ file, path: deps.path, sizeBytes: deps.sizeBytes, readsZero, ino, dev });
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  });
+}
+
+async function checkTarget(file: FileHandle, isDevice: boolean, deps: FileTargetDeps): Promise<void> {
+  const { path, sizeBytes: expectedBytes } = deps;
+  const stats = await file.stat();
+  if (isDevice !== stats.isBlockDevice() || (!isDevice && !stats.isFile())) {
+    throw new VbsError('VOLUME_UNAVAILABLE', { source: path, reason: 'neither a regular file nor a block device' });
+  }
+  const actualBytes = (isDevice ? deps.calls.blockDeviceSize(file.fd) : stats.size) ?? expectedBytes;
+  // A device of another size is another disk; an image may have been grown by a resize that was cut short.
+  const isRight = isDevice ? actualBytes === expectedBytes : actualBytes >= expectedBytes;
+  if (!isRight) throw new VbsError('VOLUME_SIZE_MISMATCH', { source: path, actualBytes, expectedBytes });
+}
+
+/** The caller says that nothing was written; where the file system can tell, it is asked too. */
+function isEmpty(file: FileHandle, calls: SystemCalls): boolean {
+  return !calls.isNative || calls.seekData(file.fd, 0) === undefined;
+}
+
+type FileTargetState = {
+  readonly file: FileHandle;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly readsZero: boolean;
+  readonly ino: bigint;
+  readonly dev: bigint;
+};
+
+class FileTarget implements VolumeTarget {
+  readonly descriptor: VolumeTarget['descriptor'];
+  readonly sizeBytes: number;
+  readonly readsZero: boolean;
+  readonly #state: FileTargetState;
+  #isOpen = true;
+
+  constructor(state: FileTargetState) {
+    this.#state = state;
+    this.descriptor = { driver: 'file', path: state.path, sizeBytes: state.sizeBytes };
+    this.sizeBytes = state.sizeBytes;
+    this.readsZero = state.readsZero;
+  }
+
+  async sync(): Promise<void> {
+    const { file, path, ino, dev } = this.#state;
+    await onVolume(path, async () => {
+      // The worker threads wrote through descriptors of their own. This one was open before them, so an error of
+      // writing any of it back is reported here.
+      await file.sync();
+      const named = await stat(path, { bigint: true });
+      if (named.ino === ino && named.dev === dev) return;
+      throw new VbsError('VOLUME_CHANGED', { source: path, reason: 'another file took its name' });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    await onVolume(this.#state.path, () => this.#state.file.close());
+  }
+}

@@ -1,0 +1,159 @@
+// Block devices as volumes, on loop devices: that takes root.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, fsyncSync, openSync, symlinkSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { MIB } from '../../src/core/bytes.ts';
+import { newUuid, type SnapshotId, type VolumeId } from '../../src/core/ids.ts';
+import { silentLogger, systemClock } from '../../src/core/ports.ts';
+import { openBlockDevice } from '../../src/volumes/block-device.ts';
+import { FileDriver } from '../../src/volumes/file-driver.ts';
+import type { VolumeRef } from '../../src/volumes/volume.ts';
+import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+
+const SIZE_BYTES = 8 * MIB + 512;
+const options = { attempt: 1, snapshotId: newUuid<SnapshotId>(), isAttached: false, force: false };
+
+function attachLoop(image: string): string {
+  return execFileSync('losetup', ['--find', '--show', image], { stdio: 'pipe', encoding: 'utf8' }).trim();
+}
+
+function canAttach(): boolean {
+  try {
+    execFileSync('losetup', ['--find'], { stdio: 'pipe' });
+    return process.getuid?.() === 0;
+  } catch {
+    return false;
+  }
+}
+
+type Device = {
+  readonly driver: FileDriver;
+  readonly path: string;
+  readonly folder: string;
+  readonly volume: VolumeRef;
+};
+
+async function withDevice(body: (device: Device) => Promise<void>): Promise<void> {
+  await using folder = await makeTemporaryFolder();
+  const image = join(folder.path, 'image');
+  writeFileSync(image, Buffer.alloc(SIZE_BYTES, 1));
+  const path = attachLoop(image);
+  try {
+    const shared = { clock: systemClock, logger: silentLogger };
+    const driver = new FileDriver({ ...shared, folder: join(folder.path, 'volumes'), roots: ['/dev', folder.path] });
+    const volume = { volumeId: newUuid<VolumeId>(), isAdopted: true, ...(await driver.adopt(path)) };
+    await body({ driver, path, folder: folder.path, volume });
+  } finally {
+    execFileSync('losetup', ['--detach', path]);
+  }
+}
+
+function writeDevice(path: string, text: string, offsetBytes: number): void {
+  const fd = openSync(path, 'r+');
+  writeSync(fd, text, offsetBytes);
+  closeSync(fd);
+}
+
+describe('block devices', { skip: canAttach() ? false : 'loop devices need root' }, () => {
+  test('a device is adopted with its exact size, and has neither snapshots nor a size to change', async () => {
+    await withDevice(async ({ driver, path, volume }) => {
+      assert.deepEqual(await driver.adopt(path), { source: path, sizeBytes: SIZE_BYTES });
+      const expected = { hasSnapshots: false, hasChangedExtents: false, canResize: false };
+      assert.deepEqual(await driver.capabilities(volume), expected);
+      await assert.rejects(driver.resize(volume, 2 * SIZE_BYTES), { code: 'VOLUME_SIZE_INVALID' });
+    });
+  });
+
+  test('a device is known by the name given, which may be a link', async () => {
+    await withDevice(async ({ driver, path, folder }) => {
+      const link = join(folder, 'by-name');
+      symlinkSync(path, link);
+      const adopted = await driver.adopt(link);
+      assert.equal(adopted.source, link);
+      const volume = { volumeId: newUuid<VolumeId>(), isAdopted: true, ...adopted };
+      await using source = await driver.openSource(volume, options);
+      assert.equal(source.descriptor.path, path);
+    });
+  });
+
+  test('what is restored to a device is read from it, at any alignment', async () => {
+    await withDevice(async ({ driver, volume }) => {
+      const expected = Buffer.alloc(SIZE_BYTES, 1);
+      {
+        await using target = await driver.openTarget(volume, { isFresh: true });
+        assert.equal(target.readsZero, false);
+        const device = openBlockDevice(target.descriptor, 'write');
+        device.writeSync([Buffer.from('openvbs')], 1001);
+        device.zeroSync(100_001, 3 * MIB);
+        device.zeroSync(5 * MIB, 7);
+        device.zeroSync(SIZE_BYTES - 600, 600);
+        device.close();
+        await target.sync();
+      }
+      expected.write('openvbs', 1001);
+      expected
+        .fill(0, 100_001, 100_001 + 3 * MIB)
+        .fill(0, 5 * MIB, 5 * MIB + 7)
+        .fill(0, SIZE_BYTES - 600);
+
+      await using source = await driver.openSource(volume, options);
+      assert.equal(source.consistency, 'quiescent');
+      const extents = await Array.fromAsync(source.dataExtents({ offsetBytes: 512, lengthBytes: 2 * SIZE_BYTES }));
+      assert.deepEqual(extents, [{ offsetBytes: 512, lengthBytes: SIZE_BYTES - 512 }]);
+      const device = openBlockDevice(source.descriptor, 'read');
+      const seen = Buffer.alloc(SIZE_BYTES);
+      device.readSync(seen, 0);
+      device.close();
+      assert.ok(seen.equals(expected));
+      await source.finish();
+    });
+  });
+
+  test('a write in between is noticed, whether it has reached the device or not', async () => {
+    await withDevice(async ({ driver, path, volume }) => {
+      for (const isSynced of [false, true]) {
+        // Written before the start and still in memory: no change.
+        writeDevice(path, 'early', 4096);
+        await using source = await driver.openSource(volume, options);
+        const fd = openSync(path, 'r+');
+        writeSync(fd, 'late', 8192);
+        if (isSynced) fsyncSync(fd);
+        closeSync(fd);
+        await assert.rejects(source.finish(), { code: 'VOLUME_CHANGED' });
+      }
+    });
+  });
+
+  test('a device in exclusive use is busy, and being read keeps others out', async () => {
+    await withDevice(async ({ driver, path, volume }) => {
+      {
+        await using source = await driver.openSource(volume, options);
+        await assert.rejects(driver.openSource(volume, options), { code: 'VOLUME_BUSY' });
+        await assert.rejects(driver.openTarget(volume, { isFresh: false }), { code: 'VOLUME_BUSY' });
+        await source.finish();
+      }
+      execFileSync('mke2fs', ['-q', '-F', path], { stdio: 'pipe' });
+      await using folder = await makeTemporaryFolder();
+      execFileSync('mount', [path, folder.path]);
+      try {
+        await assert.rejects(driver.openSource(volume, options), { code: 'VOLUME_BUSY' });
+        await assert.rejects(driver.openTarget(volume, { isFresh: false }), { code: 'VOLUME_BUSY' });
+        await using forced = await driver.openSource(volume, { ...options, isAttached: true, force: true });
+        assert.equal(forced.consistency, 'fuzzy');
+      } finally {
+        execFileSync('umount', [folder.path]);
+      }
+    });
+  });
+
+  test('a device of another size is another disk', async () => {
+    await withDevice(async ({ driver, volume, folder, path }) => {
+      truncateSync(join(folder, 'image'), 2 * SIZE_BYTES);
+      execFileSync('losetup', ['--set-capacity', path]);
+      await assert.rejects(driver.openSource(volume, options), { code: 'VOLUME_SIZE_MISMATCH' });
+      await assert.rejects(driver.openTarget(volume, { isFresh: false }), { code: 'VOLUME_SIZE_MISMATCH' });
+    });
+  });
+});
