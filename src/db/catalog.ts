@@ -1,0 +1,93 @@
+// The catalog: every record class bound to one database. Rules live in services and run inside `transact`; records only
+// read and write rows. The transactions of design 4.1 are in the ledger.
+import type { ProjectId } from '../core/ids.ts';
+import { BackupRecords } from './backup-records.ts';
+import type { Capabilities, Database } from './database.ts';
+import { JobRecords } from './job-records.ts';
+import { LedgerRecords } from './ledger-records.ts';
+import { MetaRecords } from './meta-records.ts';
+import { ProjectRecords } from './project-records.ts';
+import { QuotaRecords } from './quota-records.ts';
+import { bindScope, openScope, type Scope } from './scope.ts';
+import { UserRecords } from './user-records.ts';
+import { VolumeRecords } from './volume-records.ts';
+
+export type CatalogRecords = {
+  readonly projects: ProjectRecords;
+  readonly users: UserRecords;
+  readonly volumes: VolumeRecords;
+  readonly backups: BackupRecords;
+  readonly jobs: JobRecords;
+  readonly quotas: QuotaRecords;
+  readonly ledger: LedgerRecords;
+  readonly meta: MetaRecords;
+};
+
+export class Catalog implements CatalogRecords {
+  readonly projects: ProjectRecords;
+  readonly users: UserRecords;
+  readonly volumes: VolumeRecords;
+  readonly backups: BackupRecords;
+  readonly jobs: JobRecords;
+  readonly quotas: QuotaRecords;
+  readonly ledger: LedgerRecords;
+  readonly meta: MetaRecords;
+  readonly #database: Database;
+  readonly #scope: Scope;
+
+  constructor(deps: { readonly database: Database }) {
+    this.#database = deps.database;
+    this.#scope = openScope(deps.database);
+    const records = makeRecords(this.#scope);
+    this.projects = records.projects;
+    this.users = records.users;
+    this.volumes = records.volumes;
+    this.backups = records.backups;
+    this.jobs = records.jobs;
+    this.quotas = records.quotas;
+    this.ledger = records.ledger;
+    this.meta = records.meta;
+  }
+
+  get capabilities(): Capabilities {
+    return this.#database.capabilities;
+  }
+
+  /**
+   * One transaction that holds the project's row lock; `records` read and write inside it. Use only `records` in
+   * `work`, wait for nothing but them, and start nothing that outlives it: on SQLite a write through the catalog itself
+   * would wait for this very transaction. `work` may run again after a deadlock, so it must have no other effects.
+   * @throws PROJECT_NOT_FOUND
+   */
+  transact<T>(projectId: ProjectId, work: (records: CatalogRecords) => Promise<T>): Promise<T> {
+    return this.#scope.transact([projectId], (executor) =>
+      work(makeRecords(bindScope(executor, this.capabilities, [projectId]))),
+    );
+  }
+
+  /** The same under the lock of what belongs to no project: users, roles, projects themselves. */
+  administer<T>(work: (records: CatalogRecords) => Promise<T>): Promise<T> {
+    return this.#scope.administer((executor) => work(makeRecords(bindScope(executor, this.capabilities, undefined))));
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function makeRecords(scope: Scope): CatalogRecords {
+  return {
+    projects: new ProjectRecords(scope),
+    users: new UserRecords(scope),
+    volumes: new VolumeRecords(scope),
+    backups: new BackupRecords(scope),
+    jobs: new JobRecords(scope),
+    quotas: new QuotaRecords(scope),
+    ledger: new LedgerRecords(scope),
+    meta: new MetaRecords(scope),
+  };
+}

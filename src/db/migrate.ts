@@ -1,0 +1,34 @@
+// Brings the tables up to date: migrations run in order, each once, all of a start in one transaction under a lock. The
+// list only ever grows at its end; a migration that was released is never changed.
+import { sql } from 'kysely';
+import { VbsError } from '../core/errors.ts';
+import type { Capabilities, Database, Executor } from './database.ts';
+import { createFirstTables } from './migrations/0001-first-tables.ts';
+
+export type Migration = {
+  readonly name: string;
+  run(executor: Executor, capabilities: Capabilities): Promise<void>;
+};
+
+const MIGRATIONS: readonly Migration[] = [{ name: '0001-first-tables', run: createFirstTables }];
+
+/** @throws CATALOG_UNKNOWN_FORMAT when a newer version of the program has been here */
+export async function runMigrations(database: Database): Promise<void> {
+  const { capabilities } = database;
+  await database.transact(async (transaction) => {
+    await capabilities.lockCatalog(transaction);
+    await sql`create table if not exists migrations (name ${capabilities.textType} primary key)`.execute(transaction);
+    const rows = await transaction.selectFrom('migrations').select('name').orderBy('name').execute();
+    const done = new Set(rows.map((row) => row.name));
+    for (const migration of MIGRATIONS) {
+      if (!done.delete(migration.name)) {
+        await migration.run(transaction, capabilities);
+        await transaction.insertInto('migrations').values({ name: migration.name }).execute();
+      }
+    }
+    const [unknown] = done;
+    if (unknown !== undefined) {
+      throw new VbsError('CATALOG_UNKNOWN_FORMAT', { migration: unknown });
+    }
+  });
+}

@@ -1,0 +1,183 @@
+// The tables of the catalog as Kysely sees them: flags are 0/1, instants epoch ms and JSON text on both databases.
+import type { ColumnType, Generated } from 'kysely';
+
+type Flag = 0 | 1;
+/** Set by the insert, never changed. */
+type Fixed<T> = ColumnType<T, T, never>;
+
+export type ProjectTable = {
+  project_id: Fixed<string>;
+  name: string;
+  domain_id: Fixed<string>;
+  description: string;
+  created_at: Fixed<number>;
+  /** Null until the project has an epoch object in the store. */
+  epoch: number | null;
+};
+
+export type UserTable = {
+  user_id: Fixed<string>;
+  name: string;
+  domain_id: Fixed<string>;
+  password_hash: string;
+  is_enabled: Flag;
+};
+
+export type RoleAssignmentTable = { user_id: Fixed<string>; project_id: Fixed<string>; role: Fixed<string> };
+
+export type RevokedTokenTable = { token_id: Fixed<string>; expires_at: number };
+
+export type VolumeTable = {
+  volume_id: Fixed<string>;
+  project_id: Fixed<string>;
+  user_id: string;
+  name: string | null;
+  description: string | null;
+  status: string;
+  size_bytes: number;
+  volume_type: string;
+  availability_zone: string;
+  driver: string;
+  source: string;
+  is_adopted: Flag;
+  is_fresh: Flag;
+  is_bootable: Flag;
+  metadata: string;
+  source_backup_id: string | null;
+  created_at: Fixed<number>;
+  updated_at: number | null;
+};
+
+export type BackupTable = {
+  backup_id: Fixed<string>;
+  project_id: Fixed<string>;
+  user_id: Fixed<string>;
+  volume_id: Fixed<string>;
+  job_id: Fixed<string>;
+  name: string | null;
+  description: string | null;
+  status: string;
+  dialect: Fixed<string>;
+  size_bytes: number;
+  container: string | null;
+  availability_zone: string | null;
+  snapshot_id: string | null;
+  is_incremental_requested: Fixed<Flag>;
+  is_incremental: Flag;
+  parent_id: string | null;
+  object_count: number;
+  stored_bytes: number;
+  consistency: string | null;
+  data_timestamp_at: number | null;
+  fail_reason: string | null;
+  /** Committed attempt; null while no record is known to be whole. */
+  attempt_id: string | null;
+  record_sha256: Uint8Array | null;
+  metadata: string;
+  /** Verify or a read found it unreadable: no parent for others until repaired. */
+  is_damaged: Flag;
+  /** Its record is in the trash; nobody may pin it any more. */
+  is_record_trashed: Flag;
+  created_at: Fixed<number>;
+  updated_at: number | null;
+  /** Tombstone: the backup is gone for everybody, the row still names its record. */
+  deleted_at: number | null;
+};
+
+export type BackupTagTable = { backup_id: string; tag_index: number; key: string; value: string };
+
+export type JobTable = {
+  job_id: Fixed<string>;
+  project_id: Fixed<string>;
+  kind: Fixed<string>;
+  status: string;
+  backup_id: string | null;
+  volume_id: string | null;
+  snapshot_id: string | null;
+  attempt: number;
+  failures: number;
+  last_error: string | null;
+  payload: string;
+  total_bytes: number;
+  done_bytes: number;
+  skipped_bytes: number;
+  stored_bytes: number;
+  error_code: string | null;
+  fail_reason: string | null;
+  created_at: Fixed<number>;
+  started_at: number | null;
+  ended_at: number | null;
+  run_after: number;
+  runner_id: string | null;
+  lease_until: number | null;
+};
+
+export type AttemptTable = { attempt_id: string; job_id: string; attempt: number; backup_id: string };
+
+export type PackTable = {
+  /** Order of reservation; hooks refer to it because it is short. */
+  pack_number: Generated<number>;
+  pack_id: Fixed<string>;
+  project_id: Fixed<string>;
+  kind: Fixed<'data' | 'page'>;
+  state: 'writing' | 'live' | 'retired';
+  job_id: string;
+  object_id: string;
+  next_object_id: string | null;
+  condemned: Uint8Array | null;
+  bad: Uint8Array | null;
+  is_closed: Flag;
+  slot_count: number;
+  stored_bytes: number;
+};
+
+export type PinTable = { job_id: string; backup_id: string };
+export type UseTable = { job_id: string; pack_id: string };
+
+export type TrashTable = {
+  trash_id: Generated<number>;
+  project_id: string;
+  object_name: string;
+  is_record: Flag;
+  /** Whose record it is. */
+  backup_id: string | null;
+  /** When the first deletion was confirmed; null before. */
+  deleted_at: number | null;
+};
+
+export type HookTable = { hook: Uint8Array; pack_number: number };
+export type KeyTable = { key_id: string; project_id: string | null; wrapped: Uint8Array };
+export type BaselineTable = { volume_id: string; backup_id: string; driver: string; state: string };
+export type MetaTable = { name: string; value: string };
+export type MigrationTable = { name: string };
+
+export type Tables = {
+  projects: ProjectTable;
+  users: UserTable;
+  role_assignments: RoleAssignmentTable;
+  revoked_tokens: RevokedTokenTable;
+  volumes: VolumeTable;
+  backups: BackupTable;
+  backup_tags: BackupTagTable;
+  jobs: JobTable;
+  attempts: AttemptTable;
+  packs: PackTable;
+  pins: PinTable;
+  uses: UseTable;
+  trash: TrashTable;
+  hooks: HookTable;
+  keys: KeyTable;
+  baselines: BaselineTable;
+  meta: MetaTable;
+  migrations: MigrationTable;
+};
+
+export function toFlag(value: boolean): Flag {
+  return value ? 1 : 0;
+}
+
+/** What is undefined in a change leaves its column alone. */
+export function withoutUndefined<T extends object>(values: T): T {
+  // The cast: what is left out was undefined, which the type of a change allows anyway.
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
+}

@@ -1,0 +1,23 @@
+// Runs the suites of the catalog on SQLite, and on PostgreSQL where a server answers.
+import { test } from 'node:test';
+import { findPostgres, makePostgres, makeSqlite } from '../support/test-catalog.ts';
+import { defineDeletionSuite } from './catalog-deletion.suite.ts';
+import { defineLedgerSuite } from './catalog-ledger.suite.ts';
+import { defineRaceSuite } from './catalog-races.suite.ts';
+import { defineRecordSuite } from './catalog-records.suite.ts';
+
+const SUITES = [defineRecordSuite, defineLedgerSuite, defineDeletionSuite, defineRaceSuite];
+
+for (const define of SUITES) {
+  define('SQLite', makeSqlite);
+}
+
+const postgresUrl = await findPostgres();
+if (postgresUrl === undefined) {
+  const reason = 'no PostgreSQL answers at OPENVBS_TEST_POSTGRES_URL, 127.0.0.1:5432 or the local socket';
+  test('catalog on PostgreSQL', { skip: reason }, () => undefined);
+} else {
+  for (const define of SUITES) {
+    define('PostgreSQL', () => makePostgres(postgresUrl));
+  }
+}
