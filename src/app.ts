@@ -1,0 +1,162 @@
+// The composition root: the only file that constructs services. Opens everything in the order in which it depends on
+// each other, and closes it in the reverse one, also when the start fails half way.
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { buildServer } from './api/server.ts';
+import { type Config, repositoryFolder } from './config.ts';
+import { createJsonLogger } from './core/json-logger.ts';
+import { SERVER_CLOSE_MS } from './core/limits.ts';
+import { CONFIG_NAME } from './core/object-names.ts';
+import { packageVersion } from './core/package-version.ts';
+import { type Clock, type Logger, systemClock } from './core/ports.ts';
+import { Catalog } from './db/catalog.ts';
+import { openDatabase } from './db/database.ts';
+import { lockFolder } from './db/folder-lock.ts';
+import { WorkerPool } from './engine/pipeline/worker-pool.ts';
+import { Repository } from './engine/repository.ts';
+import { sweepTrash } from './engine/sweep.ts';
+import { JobRunner } from './jobs/job-runner.ts';
+import { BackupService } from './services/backup-service.ts';
+import { ExportOpener } from './services/export-opener.ts';
+import { IdentityService } from './services/identity-service.ts';
+import { createJobHandlers } from './services/job-handlers.ts';
+import { JobService } from './services/job-service.ts';
+import { loadPassphrase } from './services/passphrase.ts';
+import { TrashSweeper } from './services/trash-sweeper.ts';
+import { Upkeep } from './services/upkeep.ts';
+import { VolumeService } from './services/volume-service.ts';
+import { FilesystemStore } from './storage/filesystem-store.ts';
+import { FileDriver } from './volumes/file-driver.ts';
+import { VolumeRegistry } from './volumes/volume-registry.ts';
+
+export type App = {
+  /** Origin to reach the API at from this machine. */
+  readonly url: string;
+  readonly config: Config;
+  /** Of the user admin; set only when it was drawn by this start. */
+  readonly generatedPassword: string | undefined;
+  /** Set only when the passphrase was made by this start: the user must keep a copy of that file. */
+  readonly generatedPassphrasePath: string | undefined;
+  /** Stops taking requests and jobs, lets what is under way come to a safe point, and closes everything. */
+  close(): Promise<void>;
+};
+
+export type AppOptions = { readonly clock?: Clock; readonly logger?: Logger };
+
+/** What everything else is made from; closed with the stack it was opened on. */
+type Base = {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stack: AsyncDisposableStack;
+};
+
+/** @throws REPOSITORY_LOCKED, CONFIG_INVALID, PASSPHRASE_WRONG, REPOSITORY_MISMATCH, CATALOG_UNAVAILABLE, ... */
+export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
+  const clock = options.clock ?? systemClock;
+  const write = (line: string) => void process.stderr.write(line);
+  const logger = options.logger ?? createJsonLogger({ level: config.logLevel, clock, write });
+  await using stack = new AsyncDisposableStack();
+  const base: Base = { config, clock, logger, stack };
+  const { catalog, repository, generatedPassphrasePath } = await openStorage(base);
+  const parts = await startServices(base, catalog, repository);
+  const { server, runner, upkeep } = parts;
+  // Before requests come in: it takes every job that runs according to its row for one of a process that died.
+  await runner.start();
+  await server.listen(config.listen);
+  stack.defer(() => closeServer(server));
+  upkeep.start();
+  const url = originOf(server);
+  logger.info({ url, dataFolder: config.dataFolder }, 'serving');
+  // From here on closing is the caller's.
+  const opened = stack.move();
+  return {
+    url,
+    config,
+    generatedPassword: parts.generatedPassword,
+    generatedPassphrasePath,
+    close: () => opened.disposeAsync(),
+  };
+}
+
+/** Folder lock, catalog, repository: in this order, so that a second process is turned away before it reads a thing. */
+async function openStorage({ config, clock, logger, stack }: Base) {
+  await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
+  stack.use(await lockFolder(config.dataFolder));
+  const { database } = config;
+  if (database.kind === 'sqlite') await mkdir(dirname(database.path), { recursive: true, mode: 0o700 });
+  const catalog = stack.use(new Catalog({ database: await openDatabase(database, { logger }) }));
+  const store = new FilesystemStore({ root: repositoryFolder(config) });
+  stack.defer(() => store.close());
+  // The folder is ours by the lock: whatever lies half written there is of a process that died.
+  await store.removeLeftovers();
+  const { ledger } = catalog;
+  const isKnown = (await ledger.listKeys()).some((row) => row.projectId === null);
+  const hasRepository = isKnown || (await store.head(CONFIG_NAME)) !== undefined;
+  const { passphrase, generatedPath } = await loadPassphrase({ ...config, hasRepository });
+  const workers = new WorkerPool({ threadCount: config.workerCount, logger });
+  stack.defer(() => workers.close());
+  const repository = await Repository.open({ store, ledger, workers, clock, logger }, passphrase);
+  return { catalog, repository, generatedPassphrasePath: generatedPath };
+}
+
+async function startServices(base: Base, catalog: Catalog, repository: Repository) {
+  const { config, clock, logger, stack } = base;
+  const { availabilityZone, maxJobs } = config;
+  const hostName = hostname();
+  const drivers = new VolumeRegistry([openFileDriver(base)]);
+  const identity = new IdentityService({ catalog, clock, tokenLifeMs: config.tokenLifeMs });
+  const { generatedPassword } = await identity.ensureBuiltIns(
+    config.adminPassword === undefined ? {} : { adminPassword: config.adminPassword },
+  );
+  const sweep = (projectId: Parameters<typeof sweepTrash>[1]) => sweepTrash(repository, projectId);
+  const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger, sweepTrash: sweep });
+  const upkeep = new Upkeep({ catalog, sweeper, clock, logger });
+  stack.defer(() => upkeep.stop());
+  const handlers = createJobHandlers({ catalog, repository, drivers, sweeper, clock, logger });
+  const runnerId = `${hostName}-${randomUUID()}`;
+  const runner = new JobRunner({ catalog, clock, logger, handlers, maxJobs, runnerId });
+  stack.defer(() => runner.stop());
+  const wakeJobs = () => runner.wake();
+  const volumes = new VolumeService({ catalog, drivers, clock, logger, wakeJobs, hostName, availabilityZone });
+  if (catalog.capabilities.isSingleProcess) await volumes.recoverVolumes();
+  const exports = new ExportOpener({ catalog, repository, runner, clock });
+  const limits = { ...config.quotas, backupsPerVolume: 0 };
+  const backups = new BackupService({ catalog, clock, exports, limits, availabilityZone, wakeJobs });
+  const jobs = new JobService({ catalog, progressOf: (jobId) => runner.progressOf(jobId) });
+  const { region, publicUrl } = config;
+  const server = await buildServer({
+    ...{ identity, volumes, backups, jobs, clock, logger, region, availabilityZone },
+    version: packageVersion(),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+  });
+  return { server, runner, upkeep, generatedPassword };
+}
+
+function openFileDriver({ config, clock, logger }: Base): FileDriver {
+  const folder = join(config.dataFolder, 'volumes');
+  // Nothing of our own may be adopted: a restore over the catalog or the repository would destroy them.
+  return new FileDriver({ folder, roots: config.volumeRoots, excluded: [config.dataFolder], clock, logger });
+}
+
+/** Waits for requests under way, but not for ever: an export may take hours, and its client can begin again. */
+async function closeServer(server: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => server.server.closeAllConnections(), SERVER_CLOSE_MS);
+  try {
+    await server.close();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function originOf(server: FastifyInstance): string {
+  // The server listens on a TCP port, so its address is not the path of a socket.
+  const { address, family, port } = server.server.address() as AddressInfo;
+  const isAny = address === '0.0.0.0' || address === '::';
+  if (family === 'IPv6') return `http://[${isAny ? '::1' : address}]:${port}`;
+  return `http://${isAny ? '127.0.0.1' : address}:${port}`;
+}

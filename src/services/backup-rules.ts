@@ -1,0 +1,51 @@
+// Which states permit what (contract 3.1, 3.3, 3.4, in their order). Pure: the services bring the rows, read under the
+// row lock of the project, and change nothing when one of these throws.
+import { VbsError } from '../core/errors.ts';
+import type { Backup, Dialect, Volume } from '../core/model.ts';
+
+export type VolumeUse = {
+  /** A backup of the volume is being created. */
+  readonly isBeingBackedUp: boolean;
+};
+
+/** @throws VOLUME_STATE_FORBIDS_BACKUP, BACKUP_IN_PROGRESS */
+export function requireBackupPossible(
+  volume: Volume,
+  use: VolumeUse,
+  request: { readonly dialect: Dialect; readonly force: boolean },
+): void {
+  const { volumeId, status } = volume;
+  // The native API wants `force` for an attached volume (contract 3.20); the VBS API has no such flag.
+  const isInUsePermitted = request.dialect === 'vbs' || request.force;
+  // `backing-up` is a running backup by another name, and the VBS API has a code of its own for that.
+  const isBusy = status === 'backing-up' && request.dialect === 'vbs' && use.isBeingBackedUp;
+  const isStatusFit = status === 'available' || (status === 'in-use' && isInUsePermitted) || isBusy;
+  if (!isStatusFit) throw new VbsError('VOLUME_STATE_FORBIDS_BACKUP', { volumeId, status });
+  if (use.isBeingBackedUp) throw new VbsError('BACKUP_IN_PROGRESS', { volumeId });
+}
+
+/** @throws BACKUP_STATE_FORBIDS_DELETE */
+export function requireDeletable({ backupId, status }: Backup): void {
+  const isFit = status === 'available' || status === 'error';
+  if (!isFit) throw new VbsError('BACKUP_STATE_FORBIDS_DELETE', { backupId, status });
+}
+
+/**
+ * @throws BACKUP_NOT_AVAILABLE, RESTORE_VOLUME_IN_ERROR, RESTORE_VOLUME_NOT_AVAILABLE, RESTORE_VOLUME_BEING_BACKED_UP,
+ * RESTORE_VOLUME_TOO_SMALL
+ */
+export function requireRestorePossible(backup: Backup, volume: Volume, use: VolumeUse): void {
+  const { backupId } = backup;
+  const { volumeId, status } = volume;
+  requireAvailableBackup(backup);
+  if (status.startsWith('error')) throw new VbsError('RESTORE_VOLUME_IN_ERROR', { volumeId, status });
+  if (status !== 'available') throw new VbsError('RESTORE_VOLUME_NOT_AVAILABLE', { volumeId, status });
+  if (use.isBeingBackedUp) throw new VbsError('RESTORE_VOLUME_BEING_BACKED_UP', { volumeId });
+  // Exact bytes: an adopted disk can be smaller than its rounded `size` says, and every byte must have a place.
+  if (volume.sizeBytes < backup.sizeBytes) throw new VbsError('RESTORE_VOLUME_TOO_SMALL', { volumeId, backupId });
+}
+
+/** @throws BACKUP_NOT_AVAILABLE */
+export function requireAvailableBackup({ backupId, status }: Backup): void {
+  if (status !== 'available') throw new VbsError('BACKUP_NOT_AVAILABLE', { backupId, status });
+}

@@ -1,0 +1,37 @@
+// The job that removes a backup: its record first, confirmed gone, then the row (design 4.1, Delete). The space of its
+// chunks comes back with the next prune.
+import assert from 'node:assert/strict';
+import type { VbsError } from '../core/errors.ts';
+import { DELETE_RETRY_MS } from '../core/limits.ts';
+import { type JobContext, type JobHandler, JobPostponed } from '../jobs/job.ts';
+import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
+
+export class DeleteBackupHandler implements JobHandler {
+  readonly #deps: HandlerDeps;
+
+  constructor(deps: HandlerDeps) {
+    this.#deps = deps;
+  }
+
+  async run({ job, claim }: JobContext): Promise<void> {
+    const { catalog, sweeper, clock } = this.#deps;
+    assert(job.backupId !== null, 'a deletion names its backup');
+    const state = await catalog.ledger.takeForDeletion(claim, job.backupId);
+    // A restore, an export or an increment in the making reads it: it goes when they are done.
+    if (state === 'pinned') throw new JobPostponed(DELETE_RETRY_MS);
+    if (state === 'trashed') await sweeper.sweepProject(claim.projectId);
+    const isGone = await catalog.ledger.finishDeletion(claim, job.backupId, clock.now());
+    if (!isGone) throw new JobPostponed(DELETE_RETRY_MS);
+  }
+
+  async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {
+    const updatedAt = this.#deps.clock.now();
+    await this.#deps.catalog.transact(claim.projectId, async ({ jobs, backups }) => {
+      await jobs.requireClaim(claim);
+      if (job.backupId !== null) {
+        await backups.update(job.backupId, { status: 'error_deleting', failReason: error.message, updatedAt });
+      }
+      await jobs.end(claim, failedOutcome(error), updatedAt);
+    });
+  }
+}

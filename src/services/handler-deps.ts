@@ -1,0 +1,22 @@
+// What all job handlers work with, and how they speak of failures.
+import type { VbsError } from '../core/errors.ts';
+import type { Clock, Logger } from '../core/ports.ts';
+import type { Catalog } from '../db/catalog.ts';
+import type { JobOutcome } from '../db/record-types.ts';
+import type { Repository } from '../engine/repository.ts';
+import type { VolumeRegistry } from '../volumes/volume-registry.ts';
+import type { TrashSweeper } from './trash-sweeper.ts';
+
+export type HandlerDeps = {
+  readonly catalog: Catalog;
+  readonly repository: Repository;
+  readonly drivers: VolumeRegistry;
+  readonly sweeper: TrashSweeper;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+/** How a job row tells of an error: the code of our table, which the API puts into the wire's words. */
+export function failedOutcome(error: VbsError): Extract<JobOutcome, { status: 'FAIL' }> {
+  return { status: 'FAIL', errorCode: error.code, failReason: error.message };
+}

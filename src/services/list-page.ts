@@ -1,0 +1,8 @@
+// How the lists of all services are cut and ordered (contract 1.8). The types are the catalog's, named here for the
+// API, which does not know the catalog.
+import type { BackupSortKey, JobSortKey, ListPage, VolumeSortKey } from '../db/record-types.ts';
+
+export type BackupPage = ListPage<BackupSortKey>;
+export type VolumePage = ListPage<VolumeSortKey>;
+export type JobPage = ListPage<JobSortKey>;
+export type { BackupSortKey, ListResult, VolumeSortKey } from '../db/record-types.ts';

@@ -1,0 +1,61 @@
+// What is due from time to time and by nobody's request: sweeping trash, forgetting old jobs and dead revocations.
+import { JOB_KEEP_DAYS, UPKEEP_INTERVAL_MS } from '../core/limits.ts';
+import type { Clock, Logger } from '../core/ports.ts';
+import type { Catalog } from '../db/catalog.ts';
+import type { TrashSweeper } from './trash-sweeper.ts';
+
+export type UpkeepDeps = {
+  readonly catalog: Catalog;
+  readonly sweeper: TrashSweeper;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+const DAY_MS = 24 * 3600 * 1000;
+
+export class Upkeep {
+  readonly #deps: UpkeepDeps;
+  readonly #abort = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> = Promise.resolve();
+
+  constructor(deps: UpkeepDeps) {
+    this.#deps = deps;
+  }
+
+  /** Does everything now and then every hour, in the background. */
+  start(): void {
+    this.#timer = setInterval(() => this.#beginRound(), UPKEEP_INTERVAL_MS);
+    this.#timer.unref();
+    this.#beginRound();
+  }
+
+  /** Begins nothing more and waits for what is under way. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    clearInterval(this.#timer);
+    await this.#round;
+  }
+
+  /** One round; what fails is logged and comes again with the next. */
+  async runOnce(): Promise<void> {
+    const { catalog, sweeper, clock } = this.#deps;
+    const nowAt = clock.now();
+    await this.#try('trash', () => sweeper.sweepAll(this.#abort.signal));
+    await this.#try('jobs', () => catalog.jobs.deleteEndedBefore(nowAt - JOB_KEEP_DAYS * DAY_MS));
+    await this.#try('revocations', () => catalog.users.dropExpiredRevocations(nowAt));
+  }
+
+  #beginRound(): void {
+    this.#round = this.#round.then(() => this.runOnce());
+  }
+
+  async #try(subject: string, work: () => Promise<unknown>): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    try {
+      await work();
+    } catch (error) {
+      this.#deps.logger.error({ subject, err: error }, 'upkeep failed; it is tried again within the hour');
+    }
+  }
+}

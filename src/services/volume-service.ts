@@ -1,0 +1,349 @@
+// Volumes: made empty or from a backup, adopted, extended, deleted, let go. The disk itself is the driver's; here are
+// the rows, and the order of row and disk that leaves nothing behind after a crash: the row first, in a state that
+// says so.
+import { VbsError } from '../core/errors.ts';
+import { type BackupId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
+import { LIST_LIMIT_MAX } from '../core/limits.ts';
+import type { Volume } from '../core/model.ts';
+import type { Clock, Logger } from '../core/ports.ts';
+import type { Catalog } from '../db/catalog.ts';
+import type { NewVolume } from '../db/record-types.ts';
+import type { VolumeRegistry } from '../volumes/volume-registry.ts';
+import { requireAvailableBackup } from './backup-rules.ts';
+import { authorize, type Caller, hasRole, requireRole } from './caller.ts';
+import type { RestorePayload } from './job-payloads.ts';
+import type { ListResult, VolumePage } from './list-page.ts';
+import { findVolumeUse, requireBackup, requireVolume } from './subjects.ts';
+import { makeDisk, toVolumeRef } from './volume-disk.ts';
+import { planExtension, planVolumeSize, requireVolumeAtRest, requireVolumeDeletable } from './volume-rules.ts';
+import { findVolumeType } from './volume-types.ts';
+
+export type CreateVolumeInput = {
+  /** GiB; null = as large as the source to the byte. */
+  readonly sizeGib: number | null;
+  readonly name: string | null;
+  readonly description: string | null;
+  /** Id or name; null = `__DEFAULT__`. */
+  readonly volumeType: string | null;
+  readonly availabilityZone: string | null;
+  readonly backupId: BackupId | null;
+  readonly snapshotId: SnapshotId | null;
+  readonly metadata: Readonly<Record<string, string>>;
+};
+
+export type AdoptVolumeInput = {
+  readonly host: string;
+  /** `ref.source-name`: an absolute path within the permitted roots. */
+  readonly reference: string;
+  readonly name: string | null;
+  readonly description: string | null;
+  readonly volumeType: string | null;
+  readonly availabilityZone: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly isBootable: boolean;
+};
+
+/** Absent members stay as they are. */
+export type UpdateVolumeInput = {
+  readonly name?: string | null;
+  readonly description?: string | null;
+  readonly metadata?: Readonly<Record<string, string>>;
+};
+
+export type VolumeListFilter = {
+  readonly name?: string;
+  readonly status?: string;
+  readonly sizeGib?: number;
+  readonly availabilityZone?: string;
+  readonly isBootable?: boolean;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly createdAt?: number;
+  readonly updatedAt?: number;
+  /** Every project; from callers who are no admins it is ignored. */
+  readonly allProjects?: boolean;
+  /** With `allProjects`: this one only. */
+  readonly projectId?: ProjectId;
+};
+
+/** A line of Cinder's service list. All of them are this process, so they were last seen now. */
+export type ServiceView = {
+  readonly binary: 'cinder-volume' | 'cinder-backup' | 'cinder-scheduler';
+  readonly host: string;
+  readonly zone: string;
+  readonly updatedAt: number;
+};
+
+export type VolumeServiceDeps = {
+  readonly catalog: Catalog;
+  readonly drivers: VolumeRegistry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Tells the job runner that there is work. */
+  readonly wakeJobs: () => void;
+  readonly hostName: string;
+  readonly availabilityZone: string;
+};
+
+export class VolumeService {
+  readonly #deps: VolumeServiceDeps;
+
+  constructor(deps: VolumeServiceDeps) {
+    this.#deps = deps;
+  }
+
+  /** `<host>@<backend>#<pool>`, as adopting wants it and the service list shows it. */
+  get hostName(): string {
+    return `${this.#deps.hostName}@file#file`;
+  }
+
+  /**
+   * An empty volume is `available` when this returns; one from a backup is `creating`, and a job fills it.
+   * @throws VOLUME_TYPE_NOT_FOUND, AVAILABILITY_ZONE_NOT_FOUND, SNAPSHOT_NOT_FOUND, BACKUP_NOT_FOUND,
+   * BACKUP_NOT_AVAILABLE, VOLUME_SIZE_INVALID, VOLUME_TOO_SMALL_FOR_SOURCE, STORAGE_FULL
+   */
+  async createVolume(caller: Caller, projectId: ProjectId, input: CreateVolumeInput): Promise<Volume> {
+    authorize(caller, projectId, 'member');
+    const draft = this.#draftVolume(caller, projectId, input);
+    if (input.snapshotId !== null) throw new VbsError('SNAPSHOT_NOT_FOUND', { snapshotId: input.snapshotId });
+    if (input.backupId !== null) return await this.#createFromBackup(draft, input.backupId, input.sizeGib);
+    const sizeBytes = planVolumeSize(input.sizeGib, undefined);
+    const volume = { ...draft, sizeBytes };
+    await this.#deps.catalog.transact(projectId, ({ volumes }) => volumes.insert(volume));
+    try {
+      return await this.#finishEmptyVolume({ ...volume, updatedAt: null });
+    } catch (error) {
+      // The caller learns that there is no volume, so none may stay. A crash before this line is mended at start-up.
+      await this.#dropUnfinished(projectId, volume.volumeId);
+      throw error;
+    }
+  }
+
+  /**
+   * Takes over a disk in place, for admins.
+   * @throws VOLUME_HOST_UNKNOWN, VOLUME_TYPE_NOT_FOUND, AVAILABILITY_ZONE_NOT_FOUND, VOLUME_REFERENCE_INVALID,
+   * VOLUME_ALREADY_MANAGED
+   */
+  async adoptVolume(caller: Caller, projectId: ProjectId, input: AdoptVolumeInput): Promise<Volume> {
+    authorize(caller, projectId, 'admin');
+    const { catalog, drivers } = this.#deps;
+    const { host, reference } = input;
+    if (host !== this.hostName) throw new VbsError('VOLUME_HOST_UNKNOWN', { host });
+    const draft = this.#draftVolume(caller, projectId, input);
+    const { source, sizeBytes } = await drivers.driver(draft.driver).adopt(reference);
+    const { isBootable } = input;
+    const volume: NewVolume = { ...draft, status: 'available', sizeBytes, source, isAdopted: true, isBootable };
+    return await catalog.transact(projectId, async ({ volumes }) => {
+      // Of whichever project: two volumes over one disk would restore over each other.
+      if ((await volumes.findBySource(source)) !== undefined) {
+        throw new VbsError('VOLUME_ALREADY_MANAGED', { reference });
+      }
+      await volumes.insert(volume);
+      return await requireVolume({ volumes }, projectId, volume.volumeId);
+    });
+  }
+
+  /** Lets a volume go without touching its disk, for admins. @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS */
+  async unmanageVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId): Promise<void> {
+    authorize(caller, projectId, 'admin');
+    await this.#deps.catalog.transact(projectId, async (records) => {
+      const volume = await requireVolume(records, projectId, volumeId);
+      requireVolumeAtRest(volume, await findVolumeUse(records, volume));
+      await records.volumes.delete(volumeId);
+    });
+  }
+
+  /** @throws VOLUME_NOT_FOUND */
+  async getVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId): Promise<Volume> {
+    authorize(caller, projectId, 'reader');
+    return await requireVolume(this.#deps.catalog, projectId, volumeId);
+  }
+
+  /** @throws MARKER_NOT_FOUND */
+  async listVolumes(
+    caller: Caller,
+    projectId: ProjectId,
+    filter: VolumeListFilter,
+    page: VolumePage,
+  ): Promise<ListResult<Volume>> {
+    authorize(caller, projectId, 'reader');
+    const { allProjects, projectId: wantedId, ...rest } = filter;
+    const isAcross = allProjects === true && hasRole(caller, 'admin');
+    return await this.#deps.catalog.volumes.list({ ...rest, projectId: isAcross ? wantedId : projectId }, page);
+  }
+
+  /** @throws VOLUME_NOT_FOUND */
+  async updateVolume(
+    caller: Caller,
+    projectId: ProjectId,
+    volumeId: VolumeId,
+    input: UpdateVolumeInput,
+  ): Promise<Volume> {
+    authorize(caller, projectId, 'member');
+    const updatedAt = this.#deps.clock.now();
+    return await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
+      await requireVolume({ volumes }, projectId, volumeId);
+      await volumes.update(volumeId, { ...input, updatedAt });
+      return await requireVolume({ volumes }, projectId, volumeId);
+    });
+  }
+
+  /**
+   * Marks the volume `deleting`; a job removes the disk (an adopted one is let go untouched). Its backups stay.
+   * `force` ignores the status and is for admins; `cascade` is honoured trivially while volumes have no snapshots.
+   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS
+   */
+  async deleteVolume(
+    caller: Caller,
+    projectId: ProjectId,
+    volumeId: VolumeId,
+    options: { readonly cascade: boolean; readonly force: boolean },
+  ): Promise<void> {
+    authorize(caller, projectId, options.force ? 'admin' : 'member');
+    const now = this.#deps.clock.now();
+    await this.#deps.catalog.transact(projectId, async (records) => {
+      const volume = await requireVolume(records, projectId, volumeId);
+      requireVolumeDeletable(volume, await findVolumeUse(records, volume), options);
+      await records.volumes.update(volumeId, { status: 'deleting', updatedAt: now });
+      await records.jobs.insert({ jobId: newUuid(), projectId, kind: 'delete-volume', volumeId, createdAt: now });
+    });
+    this.#deps.wakeJobs();
+  }
+
+  /** @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_SIZE_INVALID, STORAGE_FULL */
+  async extendVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, sizeGib: number): Promise<Volume> {
+    authorize(caller, projectId, 'member');
+    const { catalog, drivers, clock } = this.#deps;
+    const plan = await catalog.transact(projectId, async (records) => {
+      const volume = await requireVolume(records, projectId, volumeId);
+      const sizeBytes = planExtension(volume, sizeGib);
+      requireVolumeAtRest(volume, await findVolumeUse(records, volume));
+      await records.volumes.update(volumeId, { status: 'extending', updatedAt: clock.now() });
+      return { volume, sizeBytes };
+    });
+    const driver = drivers.driver(plan.volume.driver);
+    try {
+      const { sizeBytes } = await driver.resize(toVolumeRef(plan.volume), plan.sizeBytes);
+      return await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
+    } catch (error) {
+      await this.#settle(projectId, volumeId, { status: 'error_extending' });
+      throw error;
+    }
+  }
+
+  /** For admins. */
+  listServices(caller: Caller): ServiceView[] {
+    requireRole(caller, 'admin');
+    const { hostName, availabilityZone: zone, clock } = this.#deps;
+    const updatedAt = clock.now();
+    return [
+      { binary: 'cinder-scheduler', host: hostName, zone, updatedAt },
+      { binary: 'cinder-volume', host: this.hostName, zone, updatedAt },
+      { binary: 'cinder-backup', host: hostName, zone, updatedAt },
+    ];
+  }
+
+  /**
+   * Puts right what a crash left half done in this service's own calls; to be called before requests are served, by
+   * the only process of the catalog. (Volumes that a job is at work on are the job's.)
+   */
+  async recoverVolumes(): Promise<void> {
+    const { logger } = this.#deps;
+    for (const volume of await this.#listUnfinished()) {
+      const { volumeId, projectId, status } = volume;
+      logger.warn({ volumeId, status }, 'a call was cut short; its volume is put right');
+      // The old size stands: bytes that an unfinished extension added read zero and are added again by the next one.
+      if (status === 'extending') await this.#settle(projectId, volumeId, { status: 'available' });
+      else await this.#recoverEmptyVolume(volume);
+    }
+  }
+
+  /** Volumes that no job will finish. Calls are few at any moment, so one page holds all that a crash can leave. */
+  async #listUnfinished(): Promise<Volume[]> {
+    const { volumes } = this.#deps.catalog;
+    const creating = await volumes.list({ status: 'creating' }, { limit: LIST_LIMIT_MAX });
+    const extending = await volumes.list({ status: 'extending' }, { limit: LIST_LIMIT_MAX });
+    // What is made from a backup is its restore job's, which the runner takes up again.
+    return [...creating.items.filter((volume) => volume.sourceBackupId === null), ...extending.items];
+  }
+
+  async #recoverEmptyVolume(volume: Volume): Promise<void> {
+    const { volumeId, projectId } = volume;
+    try {
+      await this.#finishEmptyVolume(volume);
+    } catch (error) {
+      this.#deps.logger.error({ volumeId, err: error }, 'the disk of a volume could not be made');
+      await this.#settle(projectId, volumeId, { status: 'error' });
+    }
+  }
+
+  /** A row in state `creating`, without a disk or a size yet. */
+  #draftVolume(caller: Caller, projectId: ProjectId, input: CreateVolumeInput | AdoptVolumeInput): NewVolume {
+    const type = findVolumeType(input.volumeType);
+    const availabilityZone = input.availabilityZone ?? this.#deps.availabilityZone;
+    if (availabilityZone !== this.#deps.availabilityZone) {
+      throw new VbsError('AVAILABILITY_ZONE_NOT_FOUND', { availabilityZone });
+    }
+    return {
+      volumeId: newUuid(),
+      projectId,
+      userId: caller.userId,
+      name: input.name,
+      description: input.description,
+      status: 'creating',
+      sizeBytes: 0,
+      volumeType: type.name,
+      availabilityZone,
+      driver: 'file',
+      source: '',
+      isAdopted: false,
+      isFresh: false,
+      isBootable: false,
+      metadata: input.metadata,
+      sourceBackupId: null,
+      createdAt: this.#deps.clock.now(),
+    };
+  }
+
+  /** Volume, job and the hold on the backup in one transaction; the disk is made by the job. */
+  async #createFromBackup(draft: NewVolume, backupId: BackupId, sizeGib: number | null): Promise<Volume> {
+    const { projectId, volumeId, createdAt } = draft;
+    const volume = await this.#deps.catalog.transact(projectId, async (records) => {
+      const { backups, volumes, jobs } = records;
+      const backup = await requireBackup(records, projectId, backupId);
+      requireAvailableBackup(backup);
+      const sizeBytes = planVolumeSize(sizeGib, backup.sizeBytes);
+      await volumes.insert({ ...draft, sizeBytes, sourceBackupId: backupId });
+      await backups.update(backupId, { status: 'restoring', updatedAt: createdAt });
+      const payload: RestorePayload = { isNewVolume: true };
+      await jobs.insert({ jobId: newUuid(), projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
+      return await requireVolume({ volumes }, projectId, volumeId);
+    });
+    this.#deps.wakeJobs();
+    return volume;
+  }
+
+  async #finishEmptyVolume(volume: Volume): Promise<Volume> {
+    const { source, sizeBytes } = await makeDisk(this.#deps.drivers.driver(volume.driver), volume);
+    const changes = { status: 'available', source, sizeBytes, isFresh: true } as const;
+    return await this.#settle(volume.projectId, volume.volumeId, changes);
+  }
+
+  async #dropUnfinished(projectId: ProjectId, volumeId: VolumeId): Promise<void> {
+    await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
+      const volume = await volumes.get(projectId, volumeId);
+      if (volume?.status === 'creating') await volumes.delete(volumeId);
+    });
+  }
+
+  async #settle(
+    projectId: ProjectId,
+    volumeId: VolumeId,
+    changes: Partial<Pick<Volume, 'status' | 'sizeBytes' | 'source' | 'isFresh'>>,
+  ): Promise<Volume> {
+    const updatedAt = this.#deps.clock.now();
+    return await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
+      await volumes.update(volumeId, { ...changes, updatedAt });
+      return await requireVolume({ volumes }, projectId, volumeId);
+    });
+  }
+}

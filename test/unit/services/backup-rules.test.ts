@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { GIB } from '../../../src/core/bytes.ts';
+import type { ErrorCode } from '../../../src/core/errors.ts';
+import type { BackupStatus, VolumeStatus } from '../../../src/core/model.ts';
+import { requireBackupPossible, requireDeletable, requireRestorePossible } from '../../../src/services/backup-rules.ts';
+import { sampleBackup, sampleVolume } from './samples.ts';
+
+const idle = { isBeingBackedUp: false };
+const busy = { isBeingBackedUp: true };
+const fromVbs = { dialect: 'vbs', force: false } as const;
+
+function throwsCode(work: () => void, code: ErrorCode): void {
+  assert.throws(work, { name: 'VbsError', code });
+}
+
+describe('requireBackupPossible', () => {
+  it('accepts available and in-use volumes over the VBS API without force', () => {
+    requireBackupPossible(sampleVolume(), idle, fromVbs);
+    requireBackupPossible(sampleVolume({ status: 'in-use' }), idle, fromVbs);
+  });
+
+  it('wants force for an in-use volume over the native API', () => {
+    const volume = sampleVolume({ status: 'in-use' });
+    throwsCode(
+      () => requireBackupPossible(volume, idle, { dialect: 'native', force: false }),
+      'VOLUME_STATE_FORBIDS_BACKUP',
+    );
+    requireBackupPossible(volume, idle, { dialect: 'native', force: true });
+  });
+
+  for (const status of [
+    'creating',
+    'restoring-backup',
+    'deleting',
+    'error',
+    'error_restoring',
+  ] satisfies VolumeStatus[]) {
+    it(`refuses a volume that is ${status}`, () => {
+      throwsCode(() => requireBackupPossible(sampleVolume({ status }), idle, fromVbs), 'VOLUME_STATE_FORBIDS_BACKUP');
+    });
+  }
+
+  it('names the state of the volume before the running backup', () => {
+    throwsCode(
+      () => requireBackupPossible(sampleVolume({ status: 'error' }), busy, fromVbs),
+      'VOLUME_STATE_FORBIDS_BACKUP',
+    );
+    throwsCode(() => requireBackupPossible(sampleVolume(), busy, fromVbs), 'BACKUP_IN_PROGRESS');
+  });
+});
+
+describe('requireDeletable', () => {
+  it('accepts available and error only', () => {
+    requireDeletable(sampleBackup());
+    requireDeletable(sampleBackup({ status: 'error' }));
+    const others: BackupStatus[] = ['creating', 'restoring', 'deleting', 'error_restoring', 'error_deleting'];
+    for (const status of others) {
+      throwsCode(() => requireDeletable(sampleBackup({ status })), 'BACKUP_STATE_FORBIDS_DELETE');
+    }
+  });
+});
+
+describe('requireRestorePossible', () => {
+  it('accepts a volume that is exactly as large as the backup', () => {
+    requireRestorePossible(sampleBackup({ sizeBytes: GIB + 1 }), sampleVolume({ sizeBytes: GIB + 1 }), idle);
+  });
+
+  it('answers the first violation in the order of the contract', () => {
+    const backup = sampleBackup({ sizeBytes: 3 * GIB });
+    const creating = sampleBackup({ status: 'creating', sizeBytes: 3 * GIB });
+    const cases: [() => void, ErrorCode][] = [
+      [() => requireRestorePossible(creating, sampleVolume({ status: 'error' }), busy), 'BACKUP_NOT_AVAILABLE'],
+      [
+        () => requireRestorePossible(backup, sampleVolume({ status: 'error_restoring' }), busy),
+        'RESTORE_VOLUME_IN_ERROR',
+      ],
+      [() => requireRestorePossible(backup, sampleVolume({ status: 'in-use' }), busy), 'RESTORE_VOLUME_NOT_AVAILABLE'],
+      [() => requireRestorePossible(backup, sampleVolume(), busy), 'RESTORE_VOLUME_BEING_BACKED_UP'],
+      [() => requireRestorePossible(backup, sampleVolume(), idle), 'RESTORE_VOLUME_TOO_SMALL'],
+    ];
+    for (const [work, code] of cases) throwsCode(work, code);
+  });
+
+  it('refuses a disk that only its rounded size makes large enough', () => {
+    const volume = sampleVolume({ sizeBytes: GIB + 512 });
+    throwsCode(
+      () => requireRestorePossible(sampleBackup({ sizeBytes: 2 * GIB }), volume, idle),
+      'RESTORE_VOLUME_TOO_SMALL',
+    );
+  });
+});

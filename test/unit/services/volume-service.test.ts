@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { access, stat } from 'node:fs/promises';
+import { after, describe, it } from 'node:test';
+import { GIB, MIB } from '../../../src/core/bytes.ts';
+import { newUuid, type ProjectId, type VolumeId } from '../../../src/core/ids.ts';
+import type { VolumeStatus } from '../../../src/core/model.ts';
+import type { AdoptVolumeInput } from '../../../src/services/volume-service.ts';
+import { DEFAULT_VOLUME_TYPE } from '../../../src/services/volume-types.ts';
+import { ServiceBench, volumeInput } from '../../support/service-bench.ts';
+
+const bench = await ServiceBench.start();
+after(() => bench[Symbol.asyncDispose]());
+const { caller, projectId, volumes } = bench;
+
+function adoption(reference: string, changes: Partial<AdoptVolumeInput> = {}): AdoptVolumeInput {
+  const { name, description, volumeType, availabilityZone, metadata } = volumeInput();
+  const input = { name, description, volumeType, availabilityZone, metadata, host: volumes.hostName };
+  return { ...input, reference, isBootable: false, ...changes };
+}
+
+function strangersProject(): ProjectId {
+  const { projectId: strangersId } = bench.stranger;
+  assert(strangersId !== null);
+  return strangersId;
+}
+
+describe('createVolume', () => {
+  it('makes an empty disk that is available at once', async () => {
+    const volume = await bench.createVolume({ sizeGib: 3, name: 'data', metadata: { a: 'b' } });
+    assert.equal(volume.status, 'available');
+    assert.equal(volume.sizeBytes, 3 * GIB);
+    assert.equal(volume.volumeType, '__DEFAULT__');
+    assert.equal(volume.availabilityZone, 'az-1');
+    const { size, blocks } = await stat(volume.source);
+    assert.equal(size, 3 * GIB);
+    assert(blocks < 100, 'the disk is sparse');
+    assert.deepEqual(await bench.getVolume(volume.volumeId), volume);
+  });
+
+  it('takes the type by id or name', async () => {
+    const volume = await bench.createVolume({ volumeType: DEFAULT_VOLUME_TYPE.id });
+    assert.equal(volume.volumeType, '__DEFAULT__');
+  });
+
+  it('refuses what it cannot honour', async () => {
+    await bench.assertRefused('VOLUME_SIZE_INVALID', () => bench.createVolume({ sizeGib: 0 }));
+    await bench.assertRefused('VOLUME_SIZE_INVALID', () => bench.createVolume({ sizeGib: null }));
+    await bench.assertRefused('VOLUME_TYPE_NOT_FOUND', () => bench.createVolume({ volumeType: 'ssd' }));
+    await bench.assertRefused('AVAILABILITY_ZONE_NOT_FOUND', () => bench.createVolume({ availabilityZone: 'az-9' }));
+    await bench.assertRefused('SNAPSHOT_NOT_FOUND', () => bench.createVolume({ snapshotId: newUuid() }));
+    await bench.assertRefused('BACKUP_NOT_FOUND', () => bench.createVolume({ backupId: newUuid() }));
+    const reader = bench.withRoles('reader');
+    await bench.assertRefused('ROLE_DENIED', () => volumes.createVolume(reader, projectId, volumeInput()));
+  });
+
+  it('wants a backup that is available and fits', async () => {
+    const { volumeId } = await bench.createVolume({ sizeGib: 2 });
+    const { backup } = await bench.createBackup(volumeId);
+    const { backupId } = backup;
+    await bench.assertRefused('BACKUP_NOT_AVAILABLE', () => bench.createVolume({ backupId }));
+    await bench.catalog.backups.update(backupId, { status: 'available' });
+    await bench.assertRefused('VOLUME_TOO_SMALL_FOR_SOURCE', () => bench.createVolume({ backupId, sizeGib: 1 }));
+    await bench.assertRefused('BACKUP_NOT_FOUND', () =>
+      volumes.createVolume(bench.stranger, strangersProject(), { ...volumeInput(), backupId, sizeGib: 2 }),
+    );
+  });
+});
+
+describe('adoptVolume', () => {
+  it('keeps the exact size and the disk where it is', async () => {
+    const path = await bench.makeDisk('odd.img', 5 * MIB + 512);
+    const volume = await volumes.adoptVolume(caller, projectId, adoption(path, { isBootable: true }));
+    const { status, sizeBytes, source, isAdopted, isBootable } = volume;
+    assert.deepEqual(
+      { status, sizeBytes, source, isAdopted, isBootable },
+      { status: 'available', sizeBytes: 5 * MIB + 512, source: path, isAdopted: true, isBootable: true },
+    );
+  });
+
+  it('takes a disk once only, in whichever project', async () => {
+    const path = await bench.makeDisk('once.img', MIB);
+    const results = await Promise.allSettled([
+      volumes.adoptVolume(caller, projectId, adoption(path)),
+      volumes.adoptVolume({ ...bench.stranger, roles: ['admin'] }, strangersProject(), adoption(path)),
+    ]);
+    const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : 'adopted'));
+    assert.deepEqual(codes.sort(), ['VOLUME_ALREADY_MANAGED', 'adopted']);
+  });
+
+  it('refuses other hosts, other places and callers who are no admins', async () => {
+    const path = await bench.makeDisk('other.img', MIB);
+    const adopt = (changes: Partial<AdoptVolumeInput>, who = caller) =>
+      volumes.adoptVolume(who, projectId, adoption(path, changes));
+    await bench.assertRefused('ROLE_DENIED', () => adopt({}, bench.withRoles('member')));
+    await bench.assertRefused('VOLUME_HOST_UNKNOWN', () => adopt({ host: 'elsewhere@file#file' }));
+    await bench.assertRefused('VOLUME_REFERENCE_INVALID', () => adopt({ reference: '/etc/passwd' }));
+    await bench.assertRefused('VOLUME_REFERENCE_INVALID', () => adopt({ reference: `${path}/../../catalog.sqlite` }));
+    await bench.assertRefused('VOLUME_TYPE_NOT_FOUND', () => adopt({ volumeType: 'ssd' }));
+  });
+
+  it('lets a disk go untouched, and then it can be adopted again', async () => {
+    const path = await bench.makeDisk('again.img', MIB);
+    const { volumeId } = await volumes.adoptVolume(caller, projectId, adoption(path));
+    await volumes.unmanageVolume(caller, projectId, volumeId);
+    await assert.rejects(bench.getVolume(volumeId), { code: 'VOLUME_NOT_FOUND' });
+    await access(path);
+    await volumes.adoptVolume(caller, projectId, adoption(path));
+  });
+});
+
+describe('unmanageVolume', () => {
+  it('refuses a volume that is not at rest', async () => {
+    const { volumeId } = await bench.createVolume();
+    await bench.createBackup(volumeId);
+    await bench.assertRefused('VOLUME_STATE_FORBIDS', () => volumes.unmanageVolume(caller, projectId, volumeId));
+  });
+});
+
+describe('updateVolume', () => {
+  it('changes what is given and leaves the rest', async () => {
+    const { volumeId } = await bench.createVolume({ description: 'old' });
+    const updated = await volumes.updateVolume(caller, projectId, volumeId, { name: 'new' });
+    assert.deepEqual([updated.name, updated.description], ['new', 'old']);
+    const cleared = await volumes.updateVolume(caller, projectId, volumeId, {
+      description: null,
+      metadata: { k: 'v' },
+    });
+    assert.deepEqual([cleared.name, cleared.description, cleared.metadata], ['new', null, { k: 'v' }]);
+    await bench.assertRefused('VOLUME_NOT_FOUND', () => volumes.updateVolume(caller, projectId, newUuid(), {}));
+  });
+});
+
+describe('deleteVolume', () => {
+  const remove = (volumeId: VolumeId, force = false, who = caller) =>
+    volumes.deleteVolume(who, projectId, volumeId, { cascade: false, force });
+
+  it('refuses unknown and foreign volumes, busy ones, and force from members', async () => {
+    const { volumeId } = await bench.createVolume();
+    await bench.assertRefused('VOLUME_NOT_FOUND', () => remove(newUuid()));
+    await bench.assertRefused('VOLUME_NOT_FOUND', () =>
+      volumes.deleteVolume(bench.stranger, strangersProject(), volumeId, { cascade: false, force: false }),
+    );
+    await bench.assertRefused('ROLE_DENIED', () => remove(volumeId, true, bench.withRoles('member')));
+    for (const status of ['in-use', 'creating', 'restoring-backup'] satisfies VolumeStatus[]) {
+      await bench.setVolume(volumeId, { status });
+      await bench.assertRefused('VOLUME_STATE_FORBIDS', () => remove(volumeId));
+    }
+    await bench.setVolume(volumeId, { status: 'available' });
+    await bench.createBackup(volumeId);
+    await bench.assertRefused('VOLUME_STATE_FORBIDS', () => remove(volumeId, true));
+  });
+
+  it('queues a job', async () => {
+    const { volumeId } = await bench.createVolume();
+    await remove(volumeId);
+    assert.equal((await bench.getVolume(volumeId)).status, 'deleting');
+    const { items } = await bench.catalog.jobs.list({ volumeId }, { limit: 10 });
+    assert.deepEqual(
+      items.map(({ kind, status }) => [kind, status]),
+      [['delete-volume', 'INIT']],
+    );
+    await bench.assertRefused('VOLUME_STATE_FORBIDS', () => remove(volumeId));
+  });
+});
+
+describe('extendVolume', () => {
+  it('grows the disk, keeping what is on it', async () => {
+    const volume = await bench.createVolume({ sizeGib: 1 });
+    await bench.writeDisk(volume, [{ offsetBytes: 4096, bytes: Buffer.from('kept') }]);
+    const grown = await volumes.extendVolume(caller, projectId, volume.volumeId, 2);
+    assert.deepEqual([grown.status, grown.sizeBytes], ['available', 2 * GIB]);
+    assert.equal((await stat(volume.source)).size, 2 * GIB);
+  });
+
+  it('refuses to shrink, and volumes that are in use', async () => {
+    const { volumeId } = await bench.createVolume({ sizeGib: 2 });
+    const extend = (sizeGib: number) => volumes.extendVolume(caller, projectId, volumeId, sizeGib);
+    await bench.assertRefused('VOLUME_SIZE_INVALID', () => extend(2));
+    await bench.assertRefused('VOLUME_SIZE_INVALID', () => extend(1));
+    await bench.setVolume(volumeId, { status: 'in-use' });
+    await bench.assertRefused('VOLUME_STATE_FORBIDS', () => extend(3));
+  });
+
+  it('says so when the disk cannot grow', async () => {
+    const volume = await bench.createVolume({ sizeGib: 1 });
+    // Larger than the row says: growing it to 2 GiB would cut it.
+    await bench.writeDisk(volume, [{ offsetBytes: 3 * GIB, bytes: Buffer.from('x') }]);
+    await assert.rejects(volumes.extendVolume(caller, projectId, volume.volumeId, 2), { code: 'VOLUME_SIZE_INVALID' });
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_extending');
+  });
+});
+
+describe('recoverVolumes', () => {
+  it('finishes what a crash cut short', async () => {
+    const creating = await bench.createVolume({ name: 'creating' });
+    const extending = await bench.createVolume({ name: 'extending' });
+    // As a crash leaves them: the first before its disk was made known, the second between disk and row.
+    await bench.catalog.volumes.update(creating.volumeId, { status: 'creating', source: '' });
+    await bench.setVolume(extending.volumeId, { status: 'extending' });
+    await volumes.recoverVolumes();
+    const recovered = await bench.getVolume(creating.volumeId);
+    assert.deepEqual([recovered.status, recovered.source], ['available', creating.source]);
+    assert.equal((await bench.getVolume(extending.volumeId)).status, 'available');
+  });
+});
+
+describe('listServices', () => {
+  it('names the host that adopting wants, for admins', () => {
+    const lines = volumes.listServices(caller);
+    assert.equal(lines.find(({ binary }) => binary === 'cinder-volume')?.host, volumes.hostName);
+    assert.throws(() => volumes.listServices(bench.withRoles('member')), { code: 'ROLE_DENIED' });
+  });
+});
