@@ -1,0 +1,82 @@
+// /openapi.json: the OpenAPI 3.1 document, made from the schemas of the routes.
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import {
+  CloudBackupQuota,
+  CreateCloudBackupBody,
+  JobReference,
+  RestoreCloudBackupBody,
+} from '../schemas/cloudbackups.ts';
+import { Links } from '../schemas/common.ts';
+import { CatalogEntries, ProjectBody, TokenBody, TokenRequest } from '../schemas/identity.ts';
+import { JobBody } from '../schemas/jobs.ts';
+import {
+  CreateNativeBackupBody,
+  NativeBackup,
+  NativeBackupSummary,
+  RestoreNativeBackupBody,
+} from '../schemas/native-backups.ts';
+import { ERROR_SCHEMAS, referWithin } from '../schemas/openapi.ts';
+import { MetaBody, MetadataBody, VolumeActionBody } from '../schemas/volume-actions.ts';
+import { AdoptVolumeBody, CreateVolumeBody, UpdateVolumeBody, VolumeBody, VolumeSummary } from '../schemas/volumes.ts';
+
+/** Everything with an `$id`: written once in the document, referred to from the routes. */
+const NAMED_SCHEMAS = [
+  ...ERROR_SCHEMAS,
+  Links,
+  CreateCloudBackupBody,
+  RestoreCloudBackupBody,
+  CloudBackupQuota,
+  JobReference,
+  JobBody,
+  NativeBackup,
+  NativeBackupSummary,
+  CreateNativeBackupBody,
+  RestoreNativeBackupBody,
+  VolumeBody,
+  VolumeSummary,
+  CreateVolumeBody,
+  UpdateVolumeBody,
+  AdoptVolumeBody,
+  VolumeActionBody,
+  MetadataBody,
+  MetaBody,
+  TokenRequest,
+  TokenBody,
+  CatalogEntries,
+  ProjectBody,
+];
+
+const TAGS = [
+  { name: 'cloudbackups', description: 'Backups, the VBS way: every change is a job' },
+  { name: 'jobs', description: 'Durable units of work' },
+  { name: 'native backups', description: 'Backups, the OpenStack way' },
+  { name: 'volumes', description: 'Volumes, the OpenStack way' },
+  { name: 'service', description: 'What the service consists of' },
+  { name: 'identity', description: 'Tokens and projects' },
+  { name: 'discovery', description: 'Versions of the API' },
+  { name: 'extensions', description: 'Beyond the reference' },
+  { name: 'site', description: 'Health, description, console' },
+];
+
+export async function installOpenApi(app: FastifyInstance, version: string): Promise<void> {
+  for (const schema of NAMED_SCHEMAS) app.addSchema(referWithin(schema));
+  await app.register(swagger, {
+    exposeHeadRoutes: true,
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'OpenVBS',
+        summary: 'Volume Backup Service',
+        version,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      tags: TAGS,
+      components: {
+        securitySchemes: { token: { type: 'apiKey', in: 'header', name: 'X-Auth-Token' } },
+      },
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, index) => String(json.$id ?? `schema-${index}`) },
+  });
+}

@@ -1,0 +1,69 @@
+// Jobs as /v1/{project_id}/jobs shows them (contract 3.6, 5.3). Every value of `entities` is a string: clients decode
+// it into a map of strings.
+import { ERROR_TABLE, type ErrorCode } from '../../core/errors.ts';
+import type { Job, JobKind } from '../../core/model.ts';
+import type { JobView } from '../../services/job-service.ts';
+import { formatJobTime, formatOptional } from './times.ts';
+
+/** The last two have no counterpart in the VBS reference; only the list of this project shows them. */
+export const JOB_TYPES: Readonly<Record<JobKind, string>> = {
+  backup: 'bksCreateBackup',
+  'delete-backup': 'bksDeleteBackup',
+  restore: 'bksRestoreBackup',
+  export: 'bksExportBackup',
+  'delete-volume': 'bksDeleteVolume',
+};
+
+export function viewJob(job: JobView, options: { withProgress: boolean }): Record<string, unknown> {
+  return {
+    status: job.status,
+    entities: viewEntities(job),
+    job_id: job.jobId,
+    job_type: JOB_TYPES[job.kind],
+    begin_time: formatJobTime(job.createdAt),
+    end_time: formatOptional(job.endedAt, formatJobTime),
+    error_code: job.status === 'FAIL' ? wireCodeOf(job.errorCode) : null,
+    fail_reason: job.status === 'FAIL' ? (job.failReason ?? ERROR_TABLE.INTERNAL.message) : null,
+    sub_jobs: [],
+    ...(options.withProgress ? { progress: viewProgress(job) } : {}),
+  };
+}
+
+function viewEntities(job: Job): Record<string, string> {
+  const ids = { backup_id: job.backupId ?? '', volume_id: job.volumeId ?? '' };
+  switch (job.kind) {
+    case 'backup':
+      return {
+        bks_create_volume_name: `autobk_volume_${formatJobTime(job.createdAt)}`,
+        ...ids,
+        snapshot_id: job.snapshotId ?? '',
+      };
+    case 'delete-backup':
+      return { ...ids, snapshot_id: job.snapshotId ?? '' };
+    case 'restore':
+    case 'export':
+      return ids;
+    case 'delete-volume':
+      return { volume_id: ids.volume_id };
+  }
+}
+
+function wireCodeOf(errorCode: string | null): string {
+  const code = errorCode !== null && Object.hasOwn(ERROR_TABLE, errorCode) ? errorCode : 'INTERNAL';
+  // The cast repeats the check of the line above.
+  return ERROR_TABLE[code as ErrorCode].wire;
+}
+
+/** Extension, shown on request only: nulls where nothing is known yet. */
+function viewProgress(job: JobView): Record<string, number | null> {
+  const { totalBytes, doneBytes, skippedBytes, storedBytes } = job.progress;
+  return {
+    percent: job.percent,
+    total_bytes: totalBytes,
+    done_bytes: doneBytes,
+    skipped_bytes: skippedBytes,
+    stored_bytes: storedBytes,
+    rate_bytes_per_s: job.rateBytesPerS,
+    eta_s: job.etaS,
+  };
+}
