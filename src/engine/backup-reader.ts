@@ -10,6 +10,8 @@ import { ManifestReader } from './manifest-reader.ts';
 import type { Repository } from './repository.ts';
 
 const PAGE_SPAN_BYTES = PAGE_ENTRY_COUNT * CHUNK_SIZE_BYTES;
+/** Reads of packs at the same time: each takes up to 8 MiB, however small the part that is wanted of it. */
+const FETCHES_AT_ONCE = 4;
 
 export class BackupReader {
   readonly #repository: Repository;
@@ -24,7 +26,7 @@ export class BackupReader {
     return this.#manifest.record.sizeBytes;
   }
 
-  /** Extents within `range` that hold stored chunks, ascending, neighbours joined; everything between reads as zeros. */
+  /** Extents within `range` that hold stored chunks, ascending, neighbours joined; all between reads as zeros. */
   async *dataExtents(range: Extent): AsyncGenerator<Extent, void> {
     let open: { offsetBytes: number; lengthBytes: number } | undefined;
     for await (const { page, pageOffsetBytes, firstEntry, endEntry } of this.#pages(range)) {
@@ -52,7 +54,10 @@ export class BackupReader {
     const result = Buffer.alloc(lengthBytes);
     for await (const { page, ...span } of this.#pages({ offsetBytes, lengthBytes })) {
       const { fetches } = await planFetches(this.#manifest, page, span);
-      await Promise.all(fetches.map((fetch) => this.#fetchInto(fetch, result, offsetBytes)));
+      for (let start = 0; start < fetches.length; start += FETCHES_AT_ONCE) {
+        const batch = fetches.slice(start, start + FETCHES_AT_ONCE);
+        await Promise.all(batch.map((fetch) => this.#fetchInto(fetch, result, offsetBytes)));
+      }
     }
     return result;
   }
@@ -89,6 +94,7 @@ export class BackupReader {
     if (range.offsetBytes < 0 || range.lengthBytes < 0 || endBytes > this.sizeBytes) {
       throw new RangeError(`bytes ${range.offsetBytes} to ${endBytes} are not inside the backup's ${this.sizeBytes}`);
     }
+    if (range.lengthBytes === 0) return;
     const firstPage = Math.floor(range.offsetBytes / PAGE_SPAN_BYTES);
     for (let pageIndex = firstPage; pageIndex * PAGE_SPAN_BYTES < endBytes; pageIndex += 1) {
       const pageOffsetBytes = pageIndex * PAGE_SPAN_BYTES;
@@ -100,7 +106,7 @@ export class BackupReader {
   }
 }
 
-/** Pins a backup for the job of `claim` and opens it. The pin goes with the job. @throws BACKUP_NOT_FOUND, DATA_CORRUPT */
+/** Pins a backup for a job and opens it. The pin goes with the job. @throws BACKUP_NOT_FOUND, DATA_CORRUPT */
 export async function openBackup(
   repository: Repository,
   request: { claim: JobClaim; backupId: BackupId },

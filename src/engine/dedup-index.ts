@@ -6,6 +6,7 @@ import type { PackId } from '../core/ids.ts';
 import type { Hook, JobClaim, PackLocation, PackUse } from '../core/ledger.ts';
 import { DEDUP_CANDIDATE_MAX, PACK_SLOT_COUNT_MAX } from '../core/limits.ts';
 import { DIGEST_SIZE_BYTES, DigestTable, RecentDigests } from './chunk/digest-table.ts';
+import { HookTable } from './chunk/hook-table.ts';
 import type { Address } from './format/page-format.ts';
 import type { PackIndex } from './pack/pack-index.ts';
 import type { OpenProject, Repository } from './repository.ts';
@@ -27,6 +28,10 @@ export function bitmapHas(bitmap: Uint8Array | null, slot: number): boolean {
   return bitmap !== null && (((bitmap[slot >> 3] ?? 0) >> (slot & 7)) & 1) === 1;
 }
 
+function hookText(hook: bigint): Hook {
+  return hook.toString(16).padStart(16, '0');
+}
+
 /** True for one digest in 32. */
 function isHook(digests: Buffer, offset: number): boolean {
   return ((digests[offset] ?? 0xff) & 0xf8) === 0;
@@ -41,9 +46,8 @@ export class DedupIndex {
   readonly #numberOf = new Map<PackId, number>();
   readonly #recent = new RecentDigests(RECENT_DIGEST_COUNT);
   #resumed: DigestTable | undefined;
-  readonly #ownHooks = new Map<Hook, number[]>();
-  /** Hooks of the chunks that this job stored, for the catalog after the commit. */
-  readonly #newHooks: HookEntry[] = [];
+  /** Hooks of the chunks that this job stored, for its own look-ups and for the catalog after the commit. */
+  readonly #ownHooks = new HookTable();
   /** Candidates of earlier segments and for how many more they stay, most recent last. */
   readonly #carried = new Map<number, number>();
   /** Outcome of entering a use, by pack. */
@@ -56,8 +60,12 @@ export class DedupIndex {
     this.#claim = deps.claim;
   }
 
-  get newHooks(): readonly HookEntry[] {
-    return this.#newHooks;
+  /** Hooks of the chunks that this job stored. */
+  *newHooks(): Generator<HookEntry, void> {
+    for (const { hook, packNumber } of this.#ownHooks.entries()) {
+      const pack = this.#packs[packNumber];
+      if (pack) yield { hook: hookText(hook), packId: pack.location.packId };
+    }
   }
 
   /** Packs of other jobs that chunks were taken from. */
@@ -127,9 +135,10 @@ export class DedupIndex {
   async #candidates(digests: Buffer, offsets: readonly number[]): Promise<{ packNumber: number; index: PackIndex }[]> {
     const hooks = offsets.filter((offset) => isHook(digests, offset)).map((offset) => this.#hookOf(digests, offset));
     const numbers = new Set<number>();
-    for (const hook of hooks) for (const packNumber of this.#ownHooks.get(hook) ?? []) numbers.add(packNumber);
+    for (const hook of hooks) for (const packNumber of this.#ownHooks.find(hook)) numbers.add(packNumber);
     if (hooks.length > 0) {
-      const byHook = await this.#repository.ledger.findPacksByHooks(this.#project.projectId, hooks);
+      const { projectId } = this.#project;
+      const byHook = await this.#repository.ledger.findPacksByHooks(projectId, hooks.map(hookText));
       const packIds = [...new Set([...byHook.values()].flat())].filter((packId) => !this.#numberOf.has(packId));
       const located = packIds.length > 0 ? await this.#locate(packIds) : [];
       for (const location of located) this.#register(location, false);
@@ -188,16 +197,6 @@ export class DedupIndex {
     return this.#packs.length - 1;
   }
 
-  #noteHook(digests: Buffer, offset: number, packNumber: number): void {
-    const pack = this.#packs[packNumber];
-    if (!pack || !isHook(digests, offset)) return;
-    const hook = this.#hookOf(digests, offset);
-    const packNumbers = this.#ownHooks.get(hook);
-    if (!packNumbers) this.#ownHooks.set(hook, [packNumber]);
-    else if (!packNumbers.includes(packNumber)) packNumbers.push(packNumber);
-    this.#newHooks.push({ hook, packId: pack.location.packId });
-  }
-
   #resumePack(index: PackIndex, resumed: DigestTable): void {
     const packNumber = this.#register(index.location, true);
     index.forEachDigest((slot, digests, offset) => {
@@ -206,9 +205,13 @@ export class DedupIndex {
     });
   }
 
-  #hookOf(digests: Buffer, offset: number): Hook {
+  #noteHook(digests: Buffer, offset: number, packNumber: number): void {
+    if (isHook(digests, offset)) this.#ownHooks.insert(this.#hookOf(digests, offset), packNumber);
+  }
+
+  #hookOf(digests: Buffer, offset: number): bigint {
     const digest = digests.subarray(offset, offset + DIGEST_SIZE_BYTES);
-    return createHmac('sha256', this.#project.hookKey).update(digest).digest('hex').slice(0, 16);
+    return createHmac('sha256', this.#project.hookKey).update(digest).digest().readBigUInt64BE();
   }
 
   #addressOf(value: number): Address | undefined {

@@ -77,7 +77,7 @@ export class ManifestReader {
     return address && this.#loadPage(address, level);
   }
 
-  /** Where the page at `index` of `level` is stored; undefined for zeros, and for the top page, which is in the record. */
+  /** Where the page at `index` of `level` is stored; undefined for zeros and for the top page (it is in the record). */
   async pageAddress(level: number, index: number): Promise<Address | undefined> {
     if (level >= this.record.levels - 1) return undefined;
     const parent = await this.pageAt(level + 1, Math.floor(index / PAGE_ENTRY_COUNT));

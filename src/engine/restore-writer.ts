@@ -151,6 +151,7 @@ class RestoreRun {
   async #startWork(work: (thread: PipelineThread) => Promise<void>): Promise<void> {
     await this.#window.acquire();
     this.#throwFailure();
+    this.#request.signal.throwIfAborted();
     const thread = this.#threads.reduce((least, other) => (other.loadCount < least.loadCount ? other : least));
     thread.loadCount += 1;
     const running: Promise<void> = work(thread)

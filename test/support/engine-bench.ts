@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BackupId, type JobId, newHexId, newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';
 import type { JobClaim } from '../../src/core/ledger.ts';
+import type { Progress } from '../../src/core/model.ts';
 import { silentLogger, systemClock } from '../../src/core/ports.ts';
 import { type WrittenBackup, writeBackup } from '../../src/engine/backup-writer.ts';
 import { WorkerPool } from '../../src/engine/pipeline/worker-pool.ts';
@@ -11,11 +12,31 @@ import { Repository } from '../../src/engine/repository.ts';
 import { restoreBackup } from '../../src/engine/restore-writer.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import type { Extent } from '../../src/volumes/extent.ts';
+import { clipExtents, type Extent } from '../../src/volumes/extent.ts';
 import type { VolumeSource, VolumeTarget } from '../../src/volumes/volume.ts';
 import { MemoryLedger } from './memory-ledger.ts';
 
 export const PASSPHRASE = 'a passphrase for tests';
+
+export type WriteOptions = {
+  readonly repository?: Repository;
+  readonly backupId?: BackupId;
+  readonly claim?: JobClaim;
+  readonly isIncremental?: boolean;
+  /** Absent: all of the file. */
+  readonly source?: VolumeSource;
+  readonly report?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+};
+
+export type RestoreOptions = {
+  readonly repository?: Repository;
+  /** True: a new sparse file is made. */
+  readonly readsZero?: boolean;
+  readonly sizeBytes?: number;
+  readonly zeroBeyond?: boolean;
+  readonly signal?: AbortSignal;
+};
 
 export class EngineBench {
   readonly folder: string;
@@ -40,9 +61,8 @@ export class EngineBench {
     this.repository = parts.repository;
   }
 
-  static async start(store: ObjectStore = new MemoryStore()): Promise<EngineBench> {
+  static async start(store: ObjectStore = new MemoryStore(), ledger = new MemoryLedger()): Promise<EngineBench> {
     const folder = await mkdtemp(join(tmpdir(), 'openvbs-engine-'));
-    const ledger = new MemoryLedger();
     const workers = new WorkerPool({ threadCount: 2, logger: silentLogger });
     const deps = { store, ledger, workers, clock: systemClock, logger: silentLogger };
     const repository = await Repository.open(deps, PASSPHRASE);
@@ -52,6 +72,12 @@ export class EngineBench {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.workers.close();
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** The same repository opened once more, with nothing in memory, as after a restart. */
+  reopen(store: ObjectStore = this.store, passphrase = PASSPHRASE): Promise<Repository> {
+    const { ledger, workers } = this;
+    return Repository.open({ store, ledger, workers, clock: systemClock, logger: silentLogger }, passphrase);
   }
 
   newClaim(attempt = 1): JobClaim {
@@ -75,26 +101,23 @@ export class EngineBench {
   }
 
   /** Stores a backup of the disk at `path`, without committing it. */
-  async write(
-    path: string,
-    options: { backupId?: BackupId; claim?: JobClaim; isIncremental?: boolean; signal?: AbortSignal } = {},
-  ): Promise<WrittenBackup & { claim: JobClaim }> {
+  async write(path: string, options: WriteOptions = {}): Promise<WrittenBackup & { claim: JobClaim }> {
     const claim = options.claim ?? this.newClaim();
-    const written = await writeBackup(this.repository, {
+    const written = await writeBackup(options.repository ?? this.repository, {
       claim,
       backupId: options.backupId ?? newUuid<BackupId>(),
       volumeId: this.volumeId,
       isIncremental: options.isIncremental ?? true,
-      source: await fileSource(path),
+      source: options.source ?? (await fileSource(path)),
       describe: { name: 'test', description: null, tags: [], volumeName: null, driver: 'file', createdAt: 0 },
-      report: () => undefined,
+      report: options.report ?? (() => undefined),
       signal: options.signal ?? new AbortController().signal,
     });
     return { ...written, claim };
   }
 
   /** Backs the disk at `path` up and commits. */
-  async backUp(path: string, options: { isIncremental?: boolean } = {}): Promise<WrittenBackup> {
+  async backUp(path: string, options: WriteOptions = {}): Promise<WrittenBackup> {
     const written = await this.write(path, options);
     await this.commit(written);
     return written;
@@ -102,22 +125,25 @@ export class EngineBench {
 
   async commit(written: WrittenBackup & { claim: JobClaim }): Promise<void> {
     await this.ledger.commitBackup(written.claim, this.volumeId, written.commit);
-    await this.ledger.addHooks(this.projectId, written.hooks);
+    await this.ledger.addHooks(this.projectId, [...written.hooks]);
   }
 
   /** Restores to a new sparse file, or over `path` when it exists, and returns the path. */
-  async restore(backupId: BackupId, name: string, target: { readsZero?: boolean; sizeBytes?: number } = {}) {
+  async restore(backupId: BackupId, name: string, target: RestoreOptions = {}) {
     const sizeBytes = target.sizeBytes ?? (await stat(this.path(name))).size;
     const claim = this.newClaim();
-    await restoreBackup(this.repository, {
-      claim,
-      backupId,
-      target: await fileTarget(this.path(name), sizeBytes, target.readsZero ?? false),
-      zeroBeyond: false,
-      report: () => undefined,
-      signal: new AbortController().signal,
-    });
-    this.ledger.endJob(claim);
+    try {
+      await restoreBackup(target.repository ?? this.repository, {
+        claim,
+        backupId,
+        target: await fileTarget(this.path(name), sizeBytes, target.readsZero ?? false),
+        zeroBeyond: target.zeroBeyond ?? false,
+        report: () => undefined,
+        signal: target.signal ?? new AbortController().signal,
+      });
+    } finally {
+      this.ledger.endJob(claim);
+    }
     return this.path(name);
   }
 }
@@ -136,6 +162,16 @@ export async function fileSource(path: string): Promise<VolumeSource> {
     changedExtents: () => undefined,
     finish: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** A disk whose data lies within `extents` (ascending, disjoint), as a driver that knows holes tells. */
+export async function sparseSource(path: string, extents: readonly Extent[]): Promise<VolumeSource> {
+  return {
+    ...(await fileSource(path)),
+    async *dataExtents(range: Extent) {
+      yield* clipExtents(extents, range);
+    },
   };
 }
 

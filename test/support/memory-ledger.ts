@@ -41,6 +41,7 @@ export class MemoryLedger implements PackLedger, KeyLedger, TrashLedger {
   readonly attempts = new Map<JobId, { backupId: BackupId; attemptId: AttemptId }[]>();
   readonly hooks = new Map<Hook, PackId[]>();
   readonly bad = new Map<PackId, Uint8Array>();
+  readonly condemned = new Map<PackId, Uint8Array>();
   #trash: (TrashItem & { isRecord: boolean })[] = [];
   #sequence = 0;
 
@@ -195,7 +196,8 @@ export class MemoryLedger implements PackLedger, KeyLedger, TrashLedger {
 
   #use(pack: PackRow): PackUse {
     const { packId, kind, objectId } = pack;
-    return { packId, kind, objectId, condemned: null, bad: this.bad.get(packId) ?? null };
+    const condemned = this.condemned.get(packId) ?? null;
+    return { packId, kind, objectId, condemned, bad: this.bad.get(packId) ?? null };
   }
 
   #retire(pack: PackRow): void {

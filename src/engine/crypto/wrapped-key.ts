@@ -156,10 +156,11 @@ function parseWrappedKey(bytes: Uint8Array, kind: WrappedKey['kind'], object: st
   } catch (cause) {
     throw refuse('the wrapped key is not JSON', cause);
   }
-  const texts = [file?.keyId, file?.repositoryId, file?.projectId ?? '', file?.nonce, file?.wrapped];
-  if (file?.kind !== kind || file.format !== 1 || texts.some((text) => typeof text !== 'string')) {
-    throw refuse(`the object is no ${kind}`);
-  }
+  if (file?.kind !== kind || file.format !== 1) throw refuse(`the object is no ${kind}`);
+  const { keyId, repositoryId, projectId, scrypt, nonce, wrapped } = file;
+  const areTexts = [keyId, repositoryId, nonce, wrapped].every((text) => typeof text === 'string');
+  const isWhole = areTexts && (projectId === null || typeof projectId === 'string') && typeof scrypt === 'object';
+  if (!isWhole) throw refuse('the wrapped key lacks a field');
   return file;
 }
 

@@ -20,12 +20,12 @@ import {
 import type { ScannedSegment, ScanSegment, SealedFrames, SealFrames, UnsealFrames, WantedSlot } from './messages.ts';
 
 const ZERO_CHUNK = Buffer.alloc(CHUNK_SIZE_BYTES);
-/** zstd's own bound of its output for 1 MiB, and a little more: with less room Node compresses in several slow steps. */
+/** zstd's own bound of its output for 1 MiB, and a little more: with less room Node compresses in slow steps. */
 const COMPRESSED_BOUND_BYTES = FRAME_CHUNK_COUNT * CHUNK_SIZE_BYTES + 16 * 1024;
 /** Saving less than 1/32 is not worth a decompression at every restore. */
 const RAW_THRESHOLD = 31 / 32;
 
-/** Reads the runs into `buffer` (one segment), zero-pads the last chunk, and hashes every chunk that is not all zeros. */
+/** Reads the runs into `buffer` (one segment), zero-pads the last chunk, hashes every chunk that is not all zeros. */
 export function scanSegment(device: BlockDevice, buffer: Buffer, request: ScanSegment): ScannedSegment {
   const chunkCount = Math.ceil(request.lengthBytes / CHUNK_SIZE_BYTES);
   const digests = new Uint8Array(chunkCount * DIGEST_SIZE_BYTES);
@@ -98,7 +98,7 @@ function joinUnshared(parts: readonly Buffer[]): Buffer {
   return joined;
 }
 
-/** The chunks of a frame, checked: header, tag, length. @throws DATA_CORRUPT naming the object and the frame's offset */
+/** The chunks of a frame, checked: header, tag, length. @throws DATA_CORRUPT naming the object and the offset */
 function openFrame(request: UnsealFrames, entry: FrameEntry): Buffer {
   const bytes = Buffer.from(request.bytes.buffer, request.bytes.byteOffset, request.bytes.byteLength);
   const at = entry.offsetBytes - request.bytesOffset;
@@ -128,7 +128,7 @@ export function decompress(payload: Buffer, maxBytes: number, where: { object: s
   }
 }
 
-/** Opens the frames and hands every wanted chunk, in order and checked against its digest, to `use`, for that call only. */
+/** Opens the frames and hands every wanted chunk, in order and checked against its digest, to `use`. */
 function forEachWantedChunk(
   request: UnsealFrames,
   use: (chunk: Buffer, slot: WantedSlot) => void,

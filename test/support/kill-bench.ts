@@ -1,0 +1,213 @@
+// Kills the service at random moments of its jobs and checks what a user may rely on afterwards: every job ends, what
+// was reported available restores byte for byte, and the repository holds nothing that the catalog does not know.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { MIB } from '../../src/core/bytes.ts';
+import { systemClock } from '../../src/core/ports.ts';
+import { makeImage, makeRandom, noise, overwrite } from './disk-files.ts';
+import { type LiveJob, waitFor } from './live-api.ts';
+import { LiveService } from './live-service.ts';
+import { auditRepository } from './repository-audit.ts';
+import { makeTemporaryFolder } from './temporary-folder.ts';
+
+const PIECE_BYTES = 4 * MIB;
+/** Deletions are over about this fast. */
+const DELETION_MS = 80;
+
+export type KillBenchOptions = {
+  readonly seed: string;
+  readonly sizeBytes: number;
+  /** Rewritten before every backup, so that there is something to store. */
+  readonly changedBytes: number;
+};
+
+export class KillBench {
+  readonly #options: KillBenchOptions;
+  readonly #stack = new AsyncDisposableStack();
+  readonly #random: () => number;
+  /** Of the disk at the moment of a backup, by the backup's name. */
+  readonly #digests = new Map<string, string>();
+  readonly #disk: string;
+  #service: LiveService;
+  #volumeId = '';
+  #targetId = '';
+  #changeCount = 0;
+  /** Measured once, undisturbed. */
+  backupMs = 0;
+  restoreMs = 0;
+
+  private constructor(options: KillBenchOptions, service: LiveService) {
+    this.#options = options;
+    this.#random = makeRandom(options.seed);
+    this.#service = service;
+    this.#disk = join(service.disksFolder, 'disk.img');
+  }
+
+  static async start(options: KillBenchOptions): Promise<KillBench> {
+    const folder = await makeTemporaryFolder();
+    const bench = new KillBench(options, await LiveService.start({ folder: folder.path }));
+    bench.#stack.use(folder);
+    bench.#stack.defer(() => bench.#service[Symbol.asyncDispose]());
+    await bench.#prepare();
+    return bench;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  /** Kills the service in the middle of a backup; returns how the backup's job ended, if it came to be. */
+  async killDuringBackup(name: string): Promise<LiveJob | undefined> {
+    await this.#changeDisk(name);
+    const { api } = this.#service;
+    const isFull = this.#random() < 0.5;
+    await this.#killDuring(() => api.startBackup(this.#volumeId, name, isFull), this.backupMs);
+    const backup = (await this.#service.api.listBackups()).find((listed) => listed.name === name);
+    if (backup === undefined) return undefined;
+    return (await this.#service.api.listJobs()).find((job) => job.backupId === backup.id);
+  }
+
+  /** Kills the service in the middle of a restore of a backup drawn by lot, and looks at what was restored. */
+  async killDuringRestore(): Promise<LiveJob | undefined> {
+    const { api } = this.#service;
+    const { id, name } = await this.#drawBackup();
+    const known = new Set((await api.listJobs()).map(({ jobId }) => jobId));
+    const isNew = this.#random() < 0.3;
+    const start = isNew ? () => api.createVolume({ backup_id: id }) : () => api.startRestore(id, this.#targetId);
+    await this.#killDuring(start, this.restoreMs);
+    const job = (await this.#service.api.listJobs()).find(({ jobId }) => !known.has(jobId));
+    if (job?.status === 'SUCCESS') {
+      assert.equal(await this.#digestOf(job.volumeId), this.#digests.get(name), `${name} was restored wrongly`);
+    }
+    if (job !== undefined && job.volumeId !== this.#targetId) await this.#dropVolume(job.volumeId);
+    return job;
+  }
+
+  /** Kills the service while it deletes a backup drawn by lot: it is gone afterwards, or as good as before. */
+  async killDuringDeletion(): Promise<LiveJob | undefined> {
+    const { id } = await this.#drawBackup();
+    const { api } = this.#service;
+    await this.#killDuring(() => api.startDeletion(id), DELETION_MS, id);
+    const isThere = (await this.#listAvailable()).some((backup) => backup.id === id);
+    const job = (await this.#service.api.listJobs()).find(
+      ({ backupId, status }) => backupId === id && status === 'SUCCESS',
+    );
+    const { status } = await this.#service.api.call('GET', `/v3/{p}/native/backups/${id}`);
+    assert.equal(status, isThere ? 200 : 404);
+    return job;
+  }
+
+  /** Restores every available backup and compares; returns their number. */
+  async checkEveryBackup(): Promise<number> {
+    const { api } = this.#service;
+    const backups = await api.listBackups();
+    let count = 0;
+    for (const { id, name, status } of backups) {
+      if (status !== 'available') continue;
+      const job = await api.restore(String(id), this.#targetId);
+      assert.equal(job.status, 'SUCCESS', `${name}: ${job.failReason}`);
+      assert.equal(await this.#digestOf(this.#targetId), this.#digests.get(String(name)), `${name} differs`);
+      count += 1;
+    }
+    return count;
+  }
+
+  async #prepare(): Promise<void> {
+    const { sizeBytes, seed } = this.#options;
+    const { api } = this.#service;
+    await makeImage(this.#disk, sizeBytes, sizeBytes, seed);
+    this.#volumeId = await api.adoptVolume(this.#disk, 'disk');
+    await this.#changeDisk('first');
+    await api.backUp(this.#volumeId, 'first');
+    await this.#changeDisk('second');
+    const beganAt = systemClock.now();
+    const { id } = await api.backUp(this.#volumeId, 'second', true);
+    this.backupMs = systemClock.now() - beganAt;
+    this.#targetId = await api.restoreToNewVolume(id);
+    const restoredAt = systemClock.now();
+    assert.equal((await api.restore(id, this.#targetId)).status, 'SUCCESS');
+    this.restoreMs = systemClock.now() - restoredAt;
+  }
+
+  /** Sends the request, kills at a random moment from then on, starts again and waits for every job. */
+  async #killDuring(send: () => Promise<unknown>, durationMs: number, deletedId?: string): Promise<void> {
+    const before = await this.#listAvailable();
+    const answer = send().catch((error: unknown) => {
+      // The answer may be cut off by the kill; any refusal is a mistake of the test.
+      assert(error instanceof TypeError, String(error));
+    });
+    await delay(this.#random() * durationMs * 1.1);
+    await this.#service.kill();
+    await answer;
+    this.#service = await this.#service.startAgain();
+    for (const { jobId, status, errorCode, failReason } of await this.#service.api.waitForAllJobs()) {
+      const isExplained = status === 'SUCCESS' || (errorCode !== null && failReason !== null);
+      assert(isExplained, `job ${jobId} ended as ${status} without a reason`);
+    }
+    const after = new Set((await this.#listAvailable()).map(({ id }) => id));
+    for (const { id, name } of before) {
+      assert(after.has(id) || id === deletedId, `backup ${name} was available and is not any more`);
+    }
+    await this.#checkAftermath();
+  }
+
+  async #checkAftermath(): Promise<void> {
+    const { api, dataFolder } = this.#service;
+    for (const { status, name } of await api.listBackups()) {
+      assert.match(String(status), /^(available|error)$/, `${name} stays ${status}`);
+    }
+    // The trash that a crash left is swept in the background after the start.
+    const audit = await waitFor(async () => {
+      const found = await auditRepository(dataFolder);
+      return found.trashedNames.length === 0 ? found : undefined;
+    });
+    assert.deepEqual(audit, { unknownNames: [], missingNames: [], trashedNames: [] });
+  }
+
+  async #listAvailable(): Promise<{ id: string; name: string }[]> {
+    const backups = await this.#service.api.listBackups();
+    const available = backups.filter(({ status }) => status === 'available');
+    return available.map(({ id, name }) => ({ id: String(id), name: String(name) }));
+  }
+
+  async #drawBackup(): Promise<{ id: string; name: string }> {
+    const backups = await this.#listAvailable();
+    const drawn = backups[Math.floor(this.#random() * backups.length)];
+    assert(drawn !== undefined, 'there is a backup');
+    return drawn;
+  }
+
+  /** Rewrites a part of the disk, and keeps the digest of the whole under the name of the backup to come. */
+  async #changeDisk(name: string): Promise<void> {
+    const { changedBytes, sizeBytes, seed } = this.#options;
+    this.#changeCount += 1;
+    const start = Math.floor(this.#random() * (sizeBytes - changedBytes));
+    for (let at = 0; at < changedBytes; at += PIECE_BYTES) {
+      const bytes = noise(Math.min(PIECE_BYTES, changedBytes - at), `${seed}/${this.#changeCount}/${at}`);
+      await overwrite(this.#disk, start + at, bytes);
+    }
+    this.#digests.set(name, await digestOfFile(this.#disk));
+  }
+
+  async #digestOf(volumeId: string): Promise<string> {
+    return await digestOfFile(join(this.#service.dataFolder, 'volumes', `${volumeId}.raw`));
+  }
+
+  async #dropVolume(volumeId: string): Promise<void> {
+    const { api } = this.#service;
+    await api.must('DELETE', `/v3/{p}/volumes/${volumeId}`);
+    await waitFor(async () =>
+      (await api.call('GET', `/v3/{p}/volumes/${volumeId}`)).status === 404 ? true : undefined,
+    );
+  }
+}
+
+async function digestOfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), hash);
+  return hash.digest('hex');
+}
