@@ -1,6 +1,6 @@
-// What the engine asks of the catalog (design 4.1): rows before bytes, uses and pins before reading what others own.
-// Every call is one short transaction under the row lock of the project, fenced by the job's attempt: when a newer
-// attempt has taken the job, or the job has ended, the call throws JOB_FENCED and changes nothing.
+// What the engine asks of the catalog (src/engine/README.md): rows before bytes, uses and pins before reading what
+// others own. Every call is one short transaction under the row lock of the project, fenced by the job's attempt: when
+// a newer attempt has taken the job, or the job has ended, the call throws JOB_FENCED and changes nothing.
 import type { AttemptId, BackupId, CatalogId, JobId, KeyId, ObjectId, PackId, ProjectId, VolumeId } from './ids.ts';
 
 /** A worker's right to act for a job. */
@@ -53,7 +53,7 @@ export type PackLedger = {
   locatePacks(projectId: ProjectId, packIds: readonly PackId[]): Promise<readonly PackUse[]>;
 };
 
-/** What the commit of a backup makes known (design section 3, step 5). */
+/** What the commit of a backup makes known (ARCHITECTURE.md). */
 export type BackupCommit = {
   readonly backupId: BackupId;
   readonly attemptId: AttemptId;
@@ -73,7 +73,7 @@ export type BackupCommit = {
   readonly baseline?: { readonly driver: string; readonly state: Readonly<Record<string, unknown>> } | undefined;
 };
 
-/** A wrapped key as it is kept in the catalog too (design section 4, Keys). */
+/** A wrapped key as it is kept in the catalog too (docs/repository-format.md, "Keys"). */
 export type WrappedKeyRow = {
   readonly keyId: KeyId;
   readonly projectId: ProjectId | null;

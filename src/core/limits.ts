@@ -74,7 +74,7 @@ export const CATALOG_POOL_MAX = 10;
 export const CATALOG_RETRY_MAX = 5;
 /** Hooks entered in one transaction: the row lock of the project is held meanwhile. */
 export const HOOK_BATCH_COUNT = 5000;
-/** Trash is deleted a second time this long after the first, for a PUT that came late (design 4.1). */
+/** Trash is deleted a second time this long after the first, for a PUT that came late (src/engine/README.md). */
 export const TRASH_SECOND_DELETE_MS = 24 * 3600 * 1000;
 /** Life of an identity token: Keystone deployments use 1 to 24 hours. */
 export const TOKEN_LIFE_MS = 24 * 3600 * 1000;

@@ -1,5 +1,6 @@
-// Names of objects in the repository (design section 4). The catalog puts such names in its trash and the engine writes
-// under them: both take them from here, so that nothing is ever deleted under a name that was never written.
+// Names of objects in the repository (docs/repository-format.md). The catalog puts such names in its trash and the
+// engine writes under them: both take them from here, so that nothing is ever deleted under a name that was never
+// written.
 import type { AttemptId, BackupId, KeyId, ObjectId, PackId, ProjectId } from './ids.ts';
 
 /** Format version, repository id and MAC. */

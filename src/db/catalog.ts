@@ -1,5 +1,5 @@
 // The catalog: every record class bound to one database. Rules live in services and run inside `transact`; records only
-// read and write rows. The transactions of design 4.1 are in the ledger.
+// read and write rows. The transactions of src/engine/README.md are in the ledger.
 import type { ProjectId } from '../core/ids.ts';
 import { BackupRecords } from './backup-records.ts';
 import type { Capabilities, Database } from './database.ts';

@@ -1,4 +1,4 @@
-// The fence of design 4.1: who acts for a job must hold its current attempt, and the job must not have ended.
+// The fence of src/engine/README.md: who acts for a job must hold its current attempt, and the job must not have ended.
 import type { Selectable } from 'kysely';
 import { VbsError } from '../core/errors.ts';
 import type { JobClaim } from '../core/ledger.ts';

@@ -1,4 +1,4 @@
-// A backup's way through the catalog (design 4.1, Writer): begun with its parent pinned, committed or failed in one
+// A backup's way through the catalog (src/engine/README.md): begun with its parent pinned, committed or failed in one
 // transaction. Callers hold the project's lock; all but `failBackup` have checked the fence.
 import { sql } from 'kysely';
 import { VbsError } from '../core/errors.ts';
@@ -126,7 +126,7 @@ export async function commitBackup(
 
 /**
  * Everything that the new backup relies on must still be there: a catalog that failed over may have lost the rows
- * written last, and a prune on the new one may have condemned what they protected (design-review 1.8).
+ * written last, and a prune on the new one may have condemned what they protected (src/engine/README.md).
  */
 async function checkCommit(executor: Executor, claim: JobClaim, commit: BackupCommit): Promise<VolumeId> {
   const refuse = (reason: string) => new VbsError('COMMIT_CHECK_FAILED', { backupId: commit.backupId, reason });

@@ -1,4 +1,4 @@
-// Deleting a backup (design 4.1, Delete): the record goes through the trash, and only when its deletion is confirmed
+// Deleting a backup (src/engine/README.md): the record goes through the trash, and only when its deletion is confirmed
 // does the backup cease to be a root. Callers hold the project's lock and have checked the fence.
 import type { AttemptId, BackupId, JobId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';

@@ -1,5 +1,5 @@
-// The sparse index (design section 4): hooks and the packs that hold their chunks. Derived data, short rows: half a
-// million of them per TiB stored.
+// The sparse index (docs/repository-format.md): hooks and the packs that hold their chunks. Derived data, short rows:
+// half a million of them per TiB stored.
 import type { PackId, ProjectId } from '../core/ids.ts';
 import type { Hook } from '../core/ledger.ts';
 import { HOOK_PACK_MAX } from '../core/limits.ts';

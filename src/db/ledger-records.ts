@@ -1,6 +1,6 @@
-// The catalog's side of the repository (design 4.1): rows before bytes, pins and uses, commit, deletion, trash. Every
-// deciding call is one transaction under the row lock of the project that checks the fence first; what it does inside
-// is in the ledger-*.ts files beside this one.
+// The catalog's side of the repository (src/engine/README.md): rows before bytes, pins and uses, commit, deletion,
+// trash. Every deciding call is one transaction under the row lock of the project that checks the fence first; what it
+// does inside is in the ledger-*.ts files beside this one.
 import { VbsError } from '../core/errors.ts';
 import type { AttemptId, BackupId, CatalogId, PackId, ProjectId, VolumeId } from '../core/ids.ts';
 import type {

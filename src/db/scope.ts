@@ -11,8 +11,8 @@ export type Scope = {
   /** Inside a transaction that somebody else commits. */
   readonly isBound: boolean;
   /**
-   * Runs `work` under the row locks of the projects (design 4.1): in a transaction of its own, or in the one this scope
-   * is bound to, which must hold these locks already. @throws PROJECT_NOT_FOUND
+   * Runs `work` under the row locks of the projects (src/engine/README.md): in a transaction of its own, or in the one
+   * this scope is bound to, which must hold these locks already. @throws PROJECT_NOT_FOUND
    */
   transact<T>(projectIds: readonly ProjectId[], work: (executor: Executor) => Promise<T>): Promise<T>;
   /** The same under the lock of what belongs to no project. */

@@ -5,7 +5,7 @@ import { BoundedQueue, Semaphore } from '../core/concurrency.ts';
 import { isVbsError } from '../core/errors.ts';
 import type { PackId } from '../core/ids.ts';
 import { CHUNK_SIZE_BYTES, FRAME_CHUNK_COUNT, PAGE_ENTRY_COUNT } from '../core/limits.ts';
-import type { BackupRequest } from './backup-writer.ts';
+import type { BackupRequest } from './backup-request.ts';
 import { DIGEST_SIZE_BYTES } from './chunk/digest-table.ts';
 import { bitmapHas, type DedupIndex } from './dedup-index.ts';
 import { type Address, addressAt } from './format/page-format.ts';

@@ -1,13 +1,12 @@
 // Writes a backup: reads the volume on the pipeline threads, decides here which chunks are new, stores them in packs,
 // then the pages of the manifest, then the record; each durable before the next begins. The caller commits.
-// Source: design sections 3 and 4.1; docs/repository-format.md.
+// Source: src/engine/README.md; docs/repository-format.md.
 import { createHash } from 'node:crypto';
 import { isVbsError } from '../core/errors.ts';
-import { type AttemptId, type BackupId, newUuid, type VolumeId } from '../core/ids.ts';
-import type { BackupCommit, CommittedBackup, JobClaim } from '../core/ledger.ts';
-import type { Progress, Tag } from '../core/model.ts';
+import { type AttemptId, type BackupId, newUuid } from '../core/ids.ts';
+import type { BackupCommit, CommittedBackup } from '../core/ledger.ts';
 import { recordName } from '../core/object-names.ts';
-import type { VolumeSource } from '../volumes/volume.ts';
+import type { BackupRequest } from './backup-request.ts';
 import { BackupScan } from './backup-scan.ts';
 import { sealObject } from './crypto/sealed-object.ts';
 import { DedupIndex, type HookEntry } from './dedup-index.ts';
@@ -16,28 +15,6 @@ import { ManifestReader } from './manifest-reader.ts';
 import { ManifestWriter } from './manifest-writer.ts';
 import { type FinishedPack, PackFiller } from './pack/pack-filler.ts';
 import type { OpenProject, Repository } from './repository.ts';
-
-/** What the record says of the backup besides its data. */
-export type BackupDescription = {
-  readonly name: string | null;
-  readonly description: string | null;
-  readonly tags: readonly Tag[];
-  readonly volumeName: string | null;
-  readonly driver: string;
-  readonly createdAt: number;
-};
-
-export type BackupRequest = {
-  readonly claim: JobClaim;
-  readonly backupId: BackupId;
-  readonly volumeId: VolumeId;
-  /** Compare with the newest usable backup of the volume, if there is one. */
-  readonly isIncremental: boolean;
-  readonly source: VolumeSource;
-  readonly describe: BackupDescription;
-  readonly report: (progress: Progress) => void;
-  readonly signal: AbortSignal;
-};
 
 export type WrittenBackup = {
   /** For the transaction that makes the backup available. */

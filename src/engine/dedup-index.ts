@@ -1,5 +1,6 @@
-// Finds chunks that the project has already: of this job in memory, of everything else by the sparse index (design 4,
-// Deduplication). Duplicates come in runs, so a few hooks a segment lead to the packs that hold the rest of the run.
+// Finds chunks that the project has already: of this job in memory, of everything else by the sparse index
+// (docs/repository-format.md). Duplicates come in runs, so a few hooks a segment lead to the packs that hold the rest
+// of the run.
 import { createHmac } from 'node:crypto';
 import { isVbsError } from '../core/errors.ts';
 import type { PackId } from '../core/ids.ts';

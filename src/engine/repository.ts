@@ -121,7 +121,7 @@ export class Repository {
 
   /**
    * Checks that the store's epoch is this catalog's and not ahead of it: otherwise this catalog is a copy or was set
-   * back, and writing or deleting here could cost a backup (design 4.1, Sweep).
+   * back, and writing or deleting here could cost a backup (src/engine/README.md).
    * @throws EPOCH_CONFLICT
    */
   async checkEpoch(project: OpenProject): Promise<void> {

@@ -1,5 +1,5 @@
-// Deletes what the catalog put in the trash (design 4.1, Sweep): records first, in batches, never without having read
-// the epoch in the store. Deleting is idempotent: any number of sweeps may run, at any age.
+// Deletes what the catalog put in the trash (src/engine/README.md): records first, in batches, never without having
+// read the epoch in the store. Deleting is idempotent: any number of sweeps may run, at any age.
 import type { ProjectId } from '../core/ids.ts';
 import type { Repository } from './repository.ts';
 

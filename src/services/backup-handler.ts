@@ -1,4 +1,4 @@
-// The job that makes a backup: snapshot, engine, commit (design section 3, steps 2 to 5).
+// The job that makes a backup: snapshot, engine, commit (ARCHITECTURE.md, "The life of a backup").
 import type { VbsError } from '../core/errors.ts';
 import type { Backup, Job, Volume } from '../core/model.ts';
 import type { CatalogRecords } from '../db/catalog.ts';

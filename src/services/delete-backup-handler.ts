@@ -1,5 +1,5 @@
-// The job that removes a backup: its record first, confirmed gone, then the row (design 4.1, Delete). The space of its
-// chunks comes back with the next prune.
+// The job that removes a backup: its record first, confirmed gone, then the row (src/engine/README.md). The space of
+// its chunks comes back with the next prune.
 import assert from 'node:assert/strict';
 import type { VbsError } from '../core/errors.ts';
 import { DELETE_RETRY_MS } from '../core/limits.ts';

@@ -1,6 +1,6 @@
-// Objects as files of a folder, durable as design section 4 says: an object is written to a temporary file, fsynced,
-// and only then linked to its name, which never replaces anything; every folder on the way is fsynced. Nothing here
-// blocks the event loop. What must not happen: reporting as stored what a power loss can take back.
+// Objects as files of a folder, durable as docs/repository-format.md says: an object is written to a temporary file,
+// fsynced, and only then linked to its name, which never replaces anything; every folder on the way is fsynced. Nothing
+// here blocks the event loop. What must not happen: reporting as stored what a power loss can take back.
 import { randomUUID } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Deleting backups, the trash, the sparse index and wrapped keys, on every database (design 4.1).
+// Deleting backups, the trash, the sparse index and wrapped keys, on every database (src/engine/README.md).
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type KeyId, newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';

@@ -1,4 +1,4 @@
-// The transactions of design 4.1, on every database: fences, pins, uses, commit, failure.
+// The transactions of src/engine/README.md, on every database: fences, pins, uses, commit, failure.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { VbsError } from '../../src/core/errors.ts';

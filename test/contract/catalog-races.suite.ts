@@ -1,4 +1,4 @@
-// Two connections at once: what one decides must be seen by the other (design-review 1.2, write skew), and whoever
+// Two connections at once: what one decides must be seen by the other (write skew), and whoever
 // comes second loses. On SQLite the connections are two writers of one file.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';

@@ -1,5 +1,5 @@
 // The catalog as the engine sees it, in memory: for tests of the engine without a database. It keeps the rules of
-// design 4.1 that the engine relies on; the real records are tested against the same rules in test/contract.
+// src/engine/README.md that the engine relies on; the real records are tested against the same rules in test/contract.
 import { VbsError } from '../../src/core/errors.ts';
 import {
   type AttemptId,
