@@ -10,8 +10,9 @@ import { EXIT } from './exit-code.ts';
 import { ProgressReporter } from './progress.ts';
 
 /** Short jobs are told quickly, long ones do not bother the server. */
-const POLL_DELAYS_MS = [50, 100, 200, 300, 500] as const;
-const POLL_DELAY_MAX_MS = 1000;
+const POLL_DELAYS_MS = [50, 100, 150, 200] as const;
+const POLL_DELAY_MAX_MS = 250;
+const RECONNECT_DELAY_MS = 1000;
 /** A restart of the server takes seconds; longer than this somebody should look. */
 const RECONNECT_MS = 60_000;
 
@@ -68,7 +69,7 @@ async function getJobPatiently(context: CommandContext, client: OpenVbsClient, j
       if (!isTransient || (lostAt !== undefined && clock.now() - lostAt > RECONNECT_MS)) throw error;
       if (lostAt === undefined) terminal.stderr.write(`${error.message}; trying again for ${RECONNECT_MS / 1000} s\n`);
       lostAt ??= clock.now();
-      await sleep(POLL_DELAY_MAX_MS, undefined, { signal });
+      await sleep(RECONNECT_DELAY_MS, undefined, { signal });
     }
   }
 }
