@@ -1,0 +1,27 @@
+#!/bin/sh
+# compare.sh [IMG]
+#
+# Times OpenVBS beside other backup programs on one disk image in one run, and prints one table of seconds, repository
+# sizes and memory: full backup, unchanged, 1 % changed, restore (compared byte for byte). Without IMG a realistic image
+# is made first. The programs that are installed take part; docs/performance.md tells how to read the table.
+#
+#   BENCH_KIT  folder with make-volume.sh, mutate-volume.sh and peers.sh   (default: ../shared/bench beside the project)
+#   SIZE_GIB   size of the image that is made                              (default 4)
+#   WORK       folder for the image and the repositories, on a disk        (default: a new folder in $TMPDIR)
+#   TOOLS, ROUNDS, COLD, CINDER_ROOT ...  as peers.sh takes them
+set -eu
+HERE=$(cd "$(dirname "$0")" && pwd)
+BENCH_KIT=${BENCH_KIT:-$HERE/../../shared/bench}
+if [ ! -x "$BENCH_KIT/peers.sh" ]; then
+  echo "compare.sh: $BENCH_KIT has no peers.sh; for OpenVBS alone run: npm run bench" >&2
+  exit 2
+fi
+WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/openvbs-compare.XXXXXX")}
+mkdir -p "$WORK"
+IMG=${1:-$WORK/volume.img}
+[ -f "$IMG" ] || TMPDIR=$WORK "$BENCH_KIT/make-volume.sh" "$IMG" "${SIZE_GIB:-4}" openvbs
+export OPENVBS_BENCH_STATE="$WORK/own-state"
+export TOOLS="${TOOLS:-restic borg-fixed-lz4 borg-fixed-zstd1 qemu-img}"
+trap '"$HERE/own-tool" stop >/dev/null 2>&1 || true' EXIT
+OWN_TOOL=$HERE/own-tool "$BENCH_KIT/peers.sh" "$IMG" "$WORK"
+echo "peak memory of the OpenVBS server: $("$HERE/own-tool" stop) MiB"
