@@ -10,6 +10,7 @@ import { buildServer } from './api/server.ts';
 import { type Config, repositoryFolder } from './config.ts';
 import { createJsonLogger } from './core/json-logger.ts';
 import { SERVER_CLOSE_MS } from './core/limits.ts';
+import { MovableClock } from './core/movable-clock.ts';
 import { CONFIG_NAME } from './core/object-names.ts';
 import { packageVersion } from './core/package-version.ts';
 import { type Clock, type Logger, systemClock } from './core/ports.ts';
@@ -20,12 +21,20 @@ import { WorkerPool } from './engine/pipeline/worker-pool.ts';
 import { Repository } from './engine/repository.ts';
 import { sweepTrash } from './engine/sweep.ts';
 import { JobRunner } from './jobs/job-runner.ts';
+import { Scheduler } from './jobs/scheduler.ts';
 import { BackupService } from './services/backup-service.ts';
+import { BackupTagService } from './services/backup-tag-service.ts';
+import { DevClock } from './services/dev-clock.ts';
 import { ExportOpener } from './services/export-opener.ts';
 import { IdentityService } from './services/identity-service.ts';
 import { createJobHandlers } from './services/job-handlers.ts';
 import { JobService } from './services/job-service.ts';
 import { loadPassphrase } from './services/passphrase.ts';
+import { PolicyService } from './services/policy-service.ts';
+import { RetentionRunner } from './services/retention-runner.ts';
+import { SharingService } from './services/sharing-service.ts';
+import { TaskStarter } from './services/task-starter.ts';
+import { TraceService } from './services/trace-service.ts';
 import { TrashSweeper } from './services/trash-sweeper.ts';
 import { Upkeep } from './services/upkeep.ts';
 import { VolumeService } from './services/volume-service.ts';
@@ -50,25 +59,32 @@ export type AppOptions = { readonly clock?: Clock; readonly logger?: Logger };
 /** What everything else is made from; closed with the stack it was opened on. */
 type Base = {
   readonly config: Config;
+  /** In development it can be moved ahead of `realClock`; otherwise they are the same. */
   readonly clock: Clock;
+  /** Of what meets the world outside: tokens, logs, the times of files. */
+  readonly realClock: Clock;
+  readonly movableClock: MovableClock | undefined;
   readonly logger: Logger;
   readonly stack: AsyncDisposableStack;
 };
 
 /** @throws REPOSITORY_LOCKED, CONFIG_INVALID, PASSPHRASE_WRONG, REPOSITORY_MISMATCH, CATALOG_UNAVAILABLE, ... */
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const clock = options.clock ?? systemClock;
+  const realClock = options.clock ?? systemClock;
+  const movableClock = config.isDevelopment ? new MovableClock(realClock) : undefined;
+  const clock = movableClock ?? realClock;
   const write = (line: string) => void process.stderr.write(line);
-  const logger = options.logger ?? createJsonLogger({ level: config.logLevel, clock, write });
+  const logger = options.logger ?? createJsonLogger({ level: config.logLevel, clock: realClock, write });
   await using stack = new AsyncDisposableStack();
-  const base: Base = { config, clock, logger, stack };
+  const base: Base = { config, clock, realClock, movableClock, logger, stack };
   const { catalog, repository, generatedPassphrasePath } = await openStorage(base);
   const parts = await startServices(base, catalog, repository);
-  const { server, runner, upkeep } = parts;
+  const { server, runner, scheduler, upkeep } = parts;
   // Before requests come in: it takes every job that runs according to its row for one of a process that died.
   await runner.start();
   await server.listen(config.listen);
   stack.defer(() => closeServer(server));
+  scheduler.start();
   upkeep.start();
   const url = originOf(server);
   logger.info({ url, dataFolder: config.dataFolder }, 'serving');
@@ -105,42 +121,70 @@ async function openStorage({ config, clock, logger, stack }: Base) {
 }
 
 async function startServices(base: Base, catalog: Catalog, repository: Repository) {
-  const { config, clock, logger, stack } = base;
+  const { config, clock, realClock, logger, stack } = base;
   const { availabilityZone, maxJobs } = config;
   const hostName = hostname();
   const drivers = new VolumeRegistry([openFileDriver(base)]);
-  const identity = new IdentityService({ catalog, clock, tokenLifeMs: config.tokenLifeMs });
+  const identity = new IdentityService({ catalog, clock: realClock, tokenLifeMs: config.tokenLifeMs });
   const { generatedPassword } = await identity.ensureBuiltIns(
     config.adminPassword === undefined ? {} : { adminPassword: config.adminPassword },
   );
+  const common = { catalog, clock, logger };
   const sweep = (projectId: Parameters<typeof sweepTrash>[1]) => sweepTrash(repository, projectId);
   const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger, sweepTrash: sweep });
-  const upkeep = new Upkeep({ catalog, sweeper, clock, logger });
-  stack.defer(() => upkeep.stop());
-  const handlers = createJobHandlers({ catalog, repository, drivers, sweeper, clock, logger });
-  const runnerId = `${hostName}-${randomUUID()}`;
-  const runner = new JobRunner({ catalog, clock, logger, handlers, maxJobs, runnerId });
-  stack.defer(() => runner.stop());
   const wakeJobs = () => runner.wake();
-  const volumes = new VolumeService({ catalog, drivers, clock, logger, wakeJobs, hostName, availabilityZone });
+  const retention = new RetentionRunner({ ...common, wakeJobs });
+  const upkeep = new Upkeep({ ...common, sweeper, retention });
+  stack.defer(() => upkeep.stop());
+  const handlers = createJobHandlers({ ...common, repository, drivers, sweeper, retention });
+  const runnerId = `${hostName}-${randomUUID()}`;
+  const runner = new JobRunner({ ...common, handlers, maxJobs, runnerId });
+  stack.defer(() => runner.stop());
+  const volumes = new VolumeService({ ...common, drivers, wakeJobs, hostName, availabilityZone });
   if (catalog.capabilities.isSingleProcess) await volumes.recoverVolumes();
   const exports = new ExportOpener({ catalog, repository, runner, clock });
-  const limits = { ...config.quotas, backupsPerVolume: 0 };
-  const backups = new BackupService({ catalog, clock, exports, limits, availabilityZone, wakeJobs });
-  const jobs = new JobService({ catalog, progressOf: (jobId) => runner.progressOf(jobId) });
+  const limits = { ...config.quotas, backupsPerVolume: config.backupsPerVolume };
+  const backups = new BackupService({ ...common, exports, limits, availabilityZone, wakeJobs });
+  const { policies, scheduler, devClock } = openPolicies(base, { catalog, backups, retention, wakeJobs });
   const { region, publicUrl } = config;
   const server = await buildServer({
-    ...{ identity, volumes, backups, jobs, clock, logger, region, availabilityZone },
+    ...{ identity, volumes, backups, policies, clock, logger, region, availabilityZone },
+    jobs: new JobService({ catalog, progressOf: (jobId) => runner.progressOf(jobId) }),
+    backupTags: new BackupTagService({ catalog, clock }),
+    sharings: new SharingService({ catalog, clock }),
+    traces: new TraceService({ catalog }),
     version: packageVersion(),
+    ...(devClock === undefined ? {} : { devClock }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
   });
-  return { server, runner, upkeep, generatedPassword };
+  return { server, runner, scheduler, upkeep, generatedPassword };
 }
 
-function openFileDriver({ config, clock, logger }: Base): FileDriver {
+type PolicyParts = {
+  readonly catalog: Catalog;
+  readonly backups: BackupService;
+  readonly retention: RetentionRunner;
+  readonly wakeJobs: () => void;
+};
+
+function openPolicies({ config, clock, movableClock, logger, stack }: Base, parts: PolicyParts) {
+  const { catalog, backups, retention, wakeJobs } = parts;
+  const limits = config.policies;
+  const starter = new TaskStarter({ catalog, clock, logger, backups, wakeJobs });
+  const scheduler = new Scheduler({ catalog, clock, logger, ...limits, startTask: (task) => starter.startTask(task) });
+  stack.defer(() => scheduler.stop());
+  const policies = new PolicyService({ catalog, clock, limits, backups, wakeScheduler: () => scheduler.wake() });
+  const devClock =
+    movableClock === undefined
+      ? undefined
+      : new DevClock({ catalog, clock: movableClock, logger, scheduler, retention });
+  return { policies, scheduler, devClock };
+}
+
+function openFileDriver({ config, realClock, logger }: Base): FileDriver {
   const folder = join(config.dataFolder, 'volumes');
   // Nothing of our own may be adopted: a restore over the catalog or the repository would destroy them.
-  return new FileDriver({ folder, roots: config.volumeRoots, excluded: [config.dataFolder], clock, logger });
+  return new FileDriver({ folder, roots: config.volumeRoots, excluded: [config.dataFolder], clock: realClock, logger });
 }
 
 /** Waits for requests under way, but not for ever: an export may take hours, and its client can begin again. */

@@ -8,6 +8,7 @@ import { Value } from 'typebox/value';
 import { VbsError } from './core/errors.ts';
 import { TOKEN_LIFE_MS } from './core/limits.ts';
 import { didYouMean } from './core/suggest.ts';
+import { POLICY_SETTINGS } from './policy-settings.ts';
 
 export type DatabaseConfig =
   | { readonly kind: 'sqlite'; readonly path: string }
@@ -36,6 +37,18 @@ export type Config = {
   readonly logLevel: LogLevel;
   /** -1 is unlimited. */
   readonly quotas: { readonly backups: number; readonly backupGigabytes: number };
+  /** Settings of policies (contract 6.2). */
+  readonly policies: {
+    readonly maxPolicies: number;
+    readonly maxFrequencyDays: number;
+    readonly maxRetentionCount: number;
+    readonly maxVolumes: number;
+    readonly taskTimeoutMs: number;
+    readonly taskStallMs: number;
+    readonly startJitterMs: number;
+  };
+  /** 0 is unlimited. */
+  readonly backupsPerVolume: number;
   /** Origin that clients see when it is not the address listened on, without a trailing slash. */
   readonly publicUrl?: string;
 };
@@ -222,6 +235,7 @@ export const SETTINGS = {
     doc: 'sum of the sizes of the backups a project may have, in GiB; -1 is unlimited',
     default: -1,
   },
+  ...POLICY_SETTINGS,
   publicUrl: {
     variable: 'OPENVBS_PUBLIC_URL',
     flag: 'public-url',
@@ -396,7 +410,21 @@ function toConfig(values: Values, originOf: (name: SettingName) => string): Conf
     tokenLifeMs: (values.tokenLife ?? 0) * 1000,
     logLevel: values.logLevel ?? 'info',
     quotas: { backups: values.quotaBackups ?? -1, backupGigabytes: values.quotaBackupGigabytes ?? -1 },
+    policies: toPolicyLimits(values),
+    backupsPerVolume: values.backupMaxPerVolume ?? 0,
     ...(publicUrl === undefined ? {} : { publicUrl: parsePublicUrl(publicUrl, originOf('publicUrl')) }),
+  };
+}
+
+function toPolicyLimits(values: Values): Config['policies'] {
+  return {
+    maxPolicies: values.policyMaxPolicies ?? 0,
+    maxFrequencyDays: values.policyMaxFrequency ?? 0,
+    maxRetentionCount: values.policyMaxRetentionNum ?? 0,
+    maxVolumes: values.policyMaxVolumes ?? 0,
+    taskTimeoutMs: (values.taskTimeout ?? 0) * 1000,
+    taskStallMs: (values.taskStall ?? 0) * 1000,
+    startJitterMs: (values.startJitter ?? 0) * 1000,
   };
 }
 

@@ -4,9 +4,14 @@ import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyReques
 import type { ProjectId } from '../core/ids.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { BackupService } from '../services/backup-service.ts';
+import type { BackupTagService } from '../services/backup-tag-service.ts';
 import type { Caller } from '../services/caller.ts';
+import type { DevClock } from '../services/dev-clock.ts';
 import type { IdentityService } from '../services/identity-service.ts';
 import type { JobService } from '../services/job-service.ts';
+import type { PolicyService } from '../services/policy-service.ts';
+import type { SharingService } from '../services/sharing-service.ts';
+import type { TraceService } from '../services/trace-service.ts';
 import type { VolumeService } from '../services/volume-service.ts';
 import { bodyOf } from './plugins/body-parser.ts';
 import type { Family } from './plugins/family.ts';
@@ -26,7 +31,13 @@ export type ApiDeps = {
   >;
   readonly volumes: VolumeService;
   readonly backups: BackupService;
+  readonly backupTags: BackupTagService;
   readonly jobs: JobService;
+  readonly sharings: SharingService;
+  readonly traces: TraceService;
+  readonly policies: PolicyService;
+  /** Development only. */
+  readonly devClock?: Pick<DevClock, 'advance'>;
   readonly region: string;
   readonly availabilityZone: string;
   /** Origin that links and catalogs name; absent: the one that the client used. */

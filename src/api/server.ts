@@ -12,12 +12,18 @@ import { nativeBackupRoutes } from './routes/cinder/backups.ts';
 import { serviceRoutes } from './routes/cinder/services.ts';
 import { volumeActionRoutes } from './routes/cinder/volume-actions.ts';
 import { volumeRoutes } from './routes/cinder/volumes.ts';
+import { devRoutes } from './routes/dev.ts';
 import { discoveryRoutes } from './routes/discovery.ts';
 import { identityRoutes } from './routes/identity.ts';
 import { siteRoutes } from './routes/site.ts';
 import { backupDataRoutes } from './routes/vbs/backup-data.ts';
 import { cloudBackupRoutes } from './routes/vbs/cloudbackups.ts';
 import { jobRoutes } from './routes/vbs/jobs.ts';
+import { policyRoutes } from './routes/vbs/policies.ts';
+import { policyVolumeRoutes } from './routes/vbs/policy-resources.ts';
+import { sharingRoutes } from './routes/vbs/sharings.ts';
+import { tagRoutes } from './routes/vbs/tags.ts';
+import { traceRoutes } from './routes/vbs/traces.ts';
 
 /** Names of 255 characters, each percent-encoded as four bytes. */
 const PARAM_LENGTH_MAX = 3072;
@@ -54,11 +60,17 @@ export function listRoutes(deps: ApiDeps, describeApi: () => unknown): Route[] {
     ...identityRoutes(deps),
     ...cloudBackupRoutes(deps),
     ...jobRoutes(deps),
+    ...sharingRoutes(deps),
+    ...traceRoutes(deps),
+    ...policyRoutes(deps),
+    ...policyVolumeRoutes(deps),
+    ...tagRoutes(deps),
     ...backupDataRoutes(deps),
     ...nativeBackupRoutes(deps),
     ...volumeRoutes(deps),
     ...volumeActionRoutes(deps),
     ...serviceRoutes(deps),
+    ...devRoutes(deps),
     ...siteRoutes(deps.version, describeApi),
   ];
 }

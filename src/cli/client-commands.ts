@@ -1,6 +1,7 @@
 // Every command that talks to a server over HTTP, in the order of the help.
 import type { Command } from './command.ts';
 import { BACKUP_COMMANDS } from './commands/backup-commands.ts';
+import { DEV_COMMANDS } from './commands/dev-commands.ts';
 import { JOB_COMMANDS } from './commands/job-commands.ts';
 import { LOGIN_COMMANDS } from './commands/login-commands.ts';
 import { restore } from './commands/restore-command.ts';
@@ -12,4 +13,5 @@ export const CLIENT_COMMANDS: readonly Command[] = [
   ...BACKUP_COMMANDS,
   restore,
   ...JOB_COMMANDS,
+  ...DEV_COMMANDS,
 ];

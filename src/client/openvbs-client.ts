@@ -185,6 +185,14 @@ export class OpenVbsClient {
     return objectsAt(body, 'jobs').map(readJob);
   }
 
+  /** Servers of development only. Answers with the new time. */
+  async advanceClock(advanceS: number, signal?: AbortSignal): Promise<string> {
+    const { status, body } = await this.#call('POST', '/v1/dev/clock', { advance_s: advanceS }, signal);
+    const now = textOf(objectAt({ body }, 'body').now);
+    if (now === undefined) throw new ClientError('the server named no time', { status, code: ANSWER_INVALID });
+    return now;
+  }
+
   /** A volume by id or by a name that only one has. @throws ClientError NAME_NOT_FOUND, NAME_AMBIGUOUS */
   async findVolume(idOrName: string, signal?: AbortSignal): Promise<VolumeInfo> {
     if (UUID_PATTERN.test(idOrName)) return await this.getVolume(idOrName, signal);

@@ -5,7 +5,7 @@ type ErrorSpec = {
   /** `{field}` is replaced by the details of the error. */
   readonly message: string;
   readonly status: number;
-  /** Code on the VBS families (CB, JB); VolumeBackup.0900 where nothing better is documented. */
+  /** Code on the VBS families; VolumeBackup.0900 where nothing better is documented. For BP see policyWireOf. */
   readonly wire: string;
   /** A later try may succeed without anybody changing the request. */
   readonly isRetryable: boolean;
@@ -52,6 +52,7 @@ export const ERROR_TABLE = {
   BACKUP_DESCRIPTION_INVALID: spec(400, 'VolumeBackup.0006', 'description has 1 to 64 characters without "<" and ">"'),
   BACKUP_TAG_INVALID: spec(400, 'VolumeBackup.0049', 'tags: {reason}'),
   BACKUP_TAGS_TOO_MANY: spec(400, 'VolumeBackup.0050', 'tags: more than 10'),
+  BACKUP_TAG_NOT_FOUND: spec(404, 'VolumeBackup.0110', 'Tag {key} could not be found.'),
   SNAPSHOT_NOT_FOUND: spec(404, 'VolumeBackup.0020', 'Snapshot {snapshotId} could not be found.'),
   VOLUME_NOT_FOUND: spec(404, 'VolumeBackup.0021', 'Volume {volumeId} could not be found.'),
   VOLUME_STATE_FORBIDS_BACKUP: spec(
@@ -77,6 +78,13 @@ export const ERROR_TABLE = {
     'VolumeBackup.0125',
     'Backup {backupId} is {status}; it must be available or error',
   ),
+  // Sharing (contract 3.18, 3.19, 5.10)
+  SHARING_NOT_FOUND: spec(404, 'VolumeBackup.0110', 'Sharing {sharingId} could not be found.'),
+  BACKUP_NOT_OWNED: spec(
+    403,
+    'VolumeBackup.0042',
+    'Backup {backupId} is shared with this project; its owner may do this',
+  ),
   // Restoring (contract 3.4)
   RESTORE_MALFORMED: spec(400, 'VolumeBackup.0210', 'Malformed restore request: {reason}'),
   RESTORE_BACKUP_ID_MISSING: spec(400, 'VolumeBackup.0203', 'Backup id is missing'),
@@ -100,6 +108,40 @@ export const ERROR_TABLE = {
     'The catalog no longer holds what backup {backupId} relies on: {reason}',
     true,
   ),
+  // Policies (contract 3.7 to 3.17, 4.5): these codes arise on the policy families only
+  POLICY_BODY_EMPTY: spec(400, 'AutoBackup.0000', 'A request body is required'),
+  POLICY_OBJECT_MISSING: spec(400, 'AutoBackup.0001', '{field} is missing'),
+  POLICY_ID_MISSING: spec(400, 'AutoBackup.0006', 'backup_policy_id is missing'),
+  POLICY_DEFAULT_FIXED: spec(403, 'AutoBackup.0100', 'The default policy can neither be renamed nor deleted'),
+  POLICY_NAME_LENGTH: spec(400, 'AutoBackup.0101', 'backup_policy_name has 1 to 64 characters'),
+  POLICY_NAME_INVALID: spec(400, 'AutoBackup.0102', 'backup_policy_name: {reason}'),
+  POLICY_START_TIME_INVALID: spec(400, 'AutoBackup.0103', 'start_time: {reason}'),
+  POLICY_STATUS_INVALID: spec(400, 'AutoBackup.0104', 'status must be ON or OFF'),
+  POLICY_RETAIN_FIRST_INVALID: spec(400, 'AutoBackup.0105', 'remain_first_backup_of_curMonth must be Y or N'),
+  POLICY_INTERVAL_INVALID: spec(400, 'AutoBackup.0106', '{field}: {reason}'),
+  POLICY_RETENTION_INVALID: spec(400, 'AutoBackup.0107', '{field}: {reason}'),
+  POLICIES_EXCEEDED: spec(400, 'AutoBackup.0203', 'The limit of {limit} policies is reached'),
+  POLICY_VOLUMES_EXCEEDED: spec(400, 'AutoBackup.0204', 'The limit of {limit} volumes of a policy is reached'),
+  POLICY_NOT_FOUND: spec(404, 'AutoBackup.0205', 'Policy {policyId} could not be found.'),
+  POLICY_QUERIED_NOT_FOUND: spec(404, 'AutoBackup.1100', 'Policy {policyId} could not be found.'),
+  POLICY_VOLUME_STATE_FORBIDS: spec(400, 'AutoBackup.0206', 'Volume {volumeId} is {status}; it cannot join a policy'),
+  POLICY_RESOURCES_EMPTY: spec(400, 'AutoBackup.0207', 'resources is empty'),
+  POLICY_RESOURCE_ID_MISSING: spec(400, 'AutoBackup.0209', 'A resource_id is empty'),
+  POLICY_RESOURCE_TYPE_UNKNOWN: spec(400, 'AutoBackup.0211', 'A resource_type is not "volume"'),
+  POLICY_RESOURCE_INVALID: spec(400, 'AutoBackup.1400', 'Volume {volumeId} is unknown or not in the policy'),
+  POLICY_TAG_INVALID: spec(400, 'AutoBackup.0214', '{field}: {reason}'),
+  POLICY_TAGS_TOO_MANY: spec(400, 'AutoBackup.0215', '{field}: more than {limit}'),
+  POLICY_TAG_NOT_FOUND: spec(404, 'AutoBackup.0216', 'Tag {key} could not be found.'),
+  POLICY_TEXT_FORBIDDEN: spec(400, 'AutoBackup.0221', 'The request holds "<" or ">"'),
+  POLICY_ACTION_UNKNOWN: spec(400, 'AutoBackup.0222', 'action must be one of {allowed}'),
+  POLICY_RUNNING: spec(409, 'AutoBackup.0225', 'Policy {policyId} is being run', true),
+  POLICY_TIME_ZONE_INVALID: spec(400, 'AutoBackup.0226', 'time_zone: {reason}'),
+  POLICY_DELETION_FAILED: spec(500, 'AutoBackup.1300', 'Policy {policyId} could not be deleted', true),
+  POLICY_WITHOUT_VOLUMES: spec(400, 'AutoBackup.1700', 'Policy {policyId} has no volumes to back up'),
+  POLICY_RUN_FAILED: spec(500, 'AutoBackup.1700', 'Policy {policyId} could not be run', true),
+  POLICY_RUN_MISSED: spec(500, 'AutoBackup.1700', 'The run due at {dueAt} was missed: the service saw it at {seenAt}'),
+  POLICY_TASK_OVERLAPS: spec(409, 'AutoBackup.0225', 'Task {taskId} of volume {volumeId} has not ended yet'),
+  POLICY_TASK_TIMEOUT: spec(500, 'AutoBackup.1700', 'Not finished: {reason}; the backup may still become available'),
   // Volumes
   VOLUME_STATE_FORBIDS: spec(400, 'VolumeBackup.0205', 'Volume {volumeId} is {status}; it must be {required}'),
   VOLUME_SIZE_INVALID: spec(400, malformed, 'size: {reason}'),
@@ -157,6 +199,40 @@ export const ERROR_TABLE = {
 } as const satisfies Record<string, ErrorSpec>;
 
 export type ErrorCode = keyof typeof ERROR_TABLE;
+
+/** What codes of other families are called on the policy family and in tasks (contract 1.2, 1.5, 4.5, 5.12). */
+export const POLICY_WIRE_CODES: Partial<Record<ErrorCode, string>> = {
+  TOKEN_MISSING: 'AutoBackup.0002',
+  TOKEN_INVALID: 'AutoBackup.0003',
+  ROLES_EMPTY: 'AutoBackup.0005',
+  ROLE_DENIED: 'AutoBackup.0213',
+  PROJECT_MISMATCH: 'AutoBackup.0213',
+  QUOTA_BACKUPS_EXCEEDED: 'AutoBackup.0218',
+  QUOTA_BACKUP_GIGABYTES_EXCEEDED: 'AutoBackup.0218',
+  VOLUME_NOT_FOUND: 'AutoBackup.1400',
+  VOLUME_STATE_FORBIDS_BACKUP: 'AutoBackup.0206',
+};
+
+/** The code of an error on the policy family: its own, or by the status what is wrong: the request or the service. */
+export function policyWireOf(code: ErrorCode): string {
+  return ownPolicyWire(code) ?? (ERROR_TABLE[code].status < 500 ? 'AutoBackup.0008' : 'AutoBackup.0009');
+}
+
+/** The code of what ended a task: its own, or that the run failed. */
+export function taskWireOf(code: ErrorCode): string {
+  return ownPolicyWire(code) ?? 'AutoBackup.1700';
+}
+
+function ownPolicyWire(code: ErrorCode): string | undefined {
+  const { wire } = ERROR_TABLE[code];
+  return wire.startsWith('AutoBackup.') ? wire : POLICY_WIRE_CODES[code];
+}
+
+/** Texts that come from rows: a newer version may have written a code that is unknown here. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERROR_TABLE, text);
+}
+
 export type ErrorDetails = Readonly<Record<string, string | number | undefined>>;
 
 /** An error with a code of the table. `details` fill the message and name the field or object concerned. */

@@ -12,6 +12,11 @@ export type VolumeId = Id<'volume'>;
 export type SnapshotId = Id<'snapshot'>;
 export type BackupId = Id<'backup'>;
 export type JobId = Id<'job'>;
+export type PolicyId = Id<'policy'>;
+/** A task is one volume's part of one run of a policy. */
+export type TaskId = Id<'task'>;
+export type SharingId = Id<'sharing'>;
+export type TraceId = Id<'trace'>;
 /** One try of a job at writing a backup; it names the backup's record. */
 export type AttemptId = Id<'attempt'>;
 export type PackId = Id<'pack'>;

@@ -46,8 +46,28 @@ export const HOOK_PACK_MAX = 4;
 export const REQUEST_BODY_MAX_BYTES = 114_688;
 /** Largest page of a list (contract 1.8). */
 export const LIST_LIMIT_MAX = 1000;
+/** Tags of one backup (contract 3.2). */
+export const BACKUP_TAG_MAX = 10;
+/** Audit traces are kept this long: a quarter, as reviews go. */
+export const TRACE_KEEP_DAYS = 90;
 /** Finished jobs are listed this long (contract 3.6). */
 export const JOB_KEEP_DAYS = 30;
+/** Tasks of policies are listed this long (contract 3.13). */
+export const TASK_KEEP_DAYS = 30;
+/** A due time that was missed by less runs late, once; by more it is recorded as SKIP (contract 5.4). */
+export const RUN_CATCH_UP_MS = 3600 * 1000;
+/** Due times that ran are known this long: clocks that go wrong do so by less, and a row is small. */
+export const RUN_KEEP_DAYS = 400;
+/** How often the scheduler looks for due times and waiting tasks: full hours need no more. */
+export const SCHEDULER_POLL_MS = 1000;
+/** Due times and waiting tasks read at once. */
+export const SCHEDULER_BATCH_COUNT = 100;
+/** How often the watchdog looks at open tasks. */
+export const WATCHDOG_INTERVAL_MS = 10_000;
+/** A task that has not finished after this long is EXECUTE_TIMEOUT (contract 5.5). */
+export const TASK_TIMEOUT_MS = 24 * 3600 * 1000;
+/** So is one whose job has run this long without handling a byte: the slowest disk is faster. */
+export const TASK_STALL_MS = 2 * 3600 * 1000;
 /** A lost worker's job is taken over this long after its last sign of life. */
 export const JOB_LEASE_MS = 30_000;
 /** Failed tries of a job before it fails for good: transient trouble passes, the rest needs a person. */

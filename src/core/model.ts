@@ -1,5 +1,16 @@
 // The resources of the service as every layer above the catalog sees them. Rows and wire shapes stay in db/ and api/.
-import type { AttemptId, BackupId, JobId, ProjectId, SnapshotId, UserId, VolumeId } from './ids.ts';
+import type {
+  AttemptId,
+  BackupId,
+  JobId,
+  PolicyId,
+  ProjectId,
+  SharingId,
+  SnapshotId,
+  TaskId,
+  UserId,
+  VolumeId,
+} from './ids.ts';
 
 export type Role = 'admin' | 'member' | 'reader';
 
@@ -79,6 +90,8 @@ export type Backup = {
   readonly userId: UserId;
   readonly volumeId: VolumeId;
   readonly jobId: JobId;
+  /** The policy that made it, also when that policy is gone; null = made by hand. */
+  readonly policyId: PolicyId | null;
   readonly name: string | null;
   readonly description: string | null;
   readonly status: BackupStatus;
@@ -104,6 +117,17 @@ export type Backup = {
   readonly recordSha256: Uint8Array | null;
   readonly tags: readonly Tag[];
   readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  readonly updatedAt: number | null;
+};
+
+/** A backup shown to another project, which may read it and make volumes from it, and nothing else. */
+export type Sharing = {
+  readonly sharingId: SharingId;
+  readonly backupId: BackupId;
+  readonly fromProjectId: ProjectId;
+  /** It need not exist here: clients share to projects that they only know by id. */
+  readonly toProjectId: ProjectId;
   readonly createdAt: number;
   readonly updatedAt: number | null;
 };
@@ -145,3 +169,82 @@ export type Job = {
   readonly startedAt: number | null;
   readonly endedAt: number | null;
 };
+
+export const WEEK_DAYS = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'] as const;
+export type WeekDay = (typeof WEEK_DAYS)[number];
+
+/** On which local days a policy runs (contract 5.4). */
+export type Recurrence =
+  /** Days d of the month with (d - 1) mod `everyDays` = 0. */
+  | { readonly kind: 'interval'; readonly everyDays: number }
+  /** In the order in which they were given. */
+  | { readonly kind: 'week'; readonly weekDays: readonly WeekDay[] };
+
+export type RetentionRule =
+  | { readonly kind: 'count'; readonly keepCount: number }
+  | { readonly kind: 'days'; readonly keepDays: number };
+
+/** When a policy runs, and in which zone its days are counted. */
+export type Schedule = {
+  /** Comma-separated full hours in UTC as they were given, ascending by local time: `22:00,00:00,02:00`. */
+  readonly startTime: string;
+  /** `UTC+02:00`; a fixed offset. */
+  readonly timeZone: string;
+  readonly recurrence: Recurrence;
+};
+
+export type Policy = {
+  readonly policyId: PolicyId;
+  readonly projectId: ProjectId;
+  /** Who made it; its backups belong to the same user. */
+  readonly userId: UserId;
+  readonly name: string;
+  readonly isDefault: boolean;
+  readonly schedule: Schedule;
+  readonly retention: RetentionRule;
+  readonly keepsFirstOfMonth: boolean;
+  /** `ON`. */
+  readonly isEnabled: boolean;
+  readonly tags: readonly Tag[];
+  readonly volumeCount: number;
+  /** The due time that nobody has claimed yet; null while the policy is off. */
+  readonly nextRunAt: number | null;
+  readonly createdAt: number;
+  readonly updatedAt: number | null;
+};
+
+/** Contract 5.5. */
+export const TASK_STATUSES = [
+  'WAITING',
+  'RUNNING',
+  'EXECUTE_SUCCESS',
+  'EXECUTE_FAIL',
+  'EXECUTE_TIMEOUT',
+  'SKIP',
+] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+
+/** One volume's part of one run of a policy. */
+export type Task = {
+  readonly taskId: TaskId;
+  readonly projectId: ProjectId;
+  readonly policyId: PolicyId;
+  readonly volumeId: VolumeId;
+  readonly status: TaskStatus;
+  /** The full hour that was due; null when somebody asked for the run. */
+  readonly dueAt: number | null;
+  /** Null for tasks that never began a backup; likewise the two ids. */
+  readonly backupName: string | null;
+  readonly backupId: BackupId | null;
+  readonly jobId: JobId | null;
+  /** A code of core/errors.ts. */
+  readonly errorCode: string | null;
+  readonly message: string | null;
+  readonly createdAt: number;
+  /** Not before: start jitter. */
+  readonly runAfter: number;
+  readonly finishedAt: number | null;
+};
+
+/** A volume in a policy. */
+export type PolicyVolume = { readonly volume: Volume; readonly associatedAt: number };

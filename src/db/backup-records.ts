@@ -1,13 +1,16 @@
 // Backups with their tags. A deleted backup's row stays as a tombstone, which nothing here shows, until its record is
 // swept; committing and deleting are in the ledger.
 import { type Selectable, type SqlBool, sql, type Updateable } from 'kysely';
-import type { AttemptId, BackupId, JobId, ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
+import type { AttemptId, BackupId, JobId, PolicyId, ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
 import type { Backup, BackupStatus, Tag } from '../core/model.ts';
+import type { TagValues } from '../core/tag-search.ts';
 import type { Executor } from './database.ts';
 import { type Condition, equals, type ListSpec, listRows } from './list-rows.ts';
+import type { PolicyBackup } from './policy-types.ts';
 import type { BackupChanges, BackupFilter, BackupSortKey, ListPage, ListResult, NewBackup } from './record-types.ts';
 import type { Scope } from './scope.ts';
 import { type BackupTable, toFlag, withoutUndefined } from './tables.ts';
+import { groupTagValues, type TagPlace, tagConditions } from './tag-conditions.ts';
 
 type BackupRow = Selectable<BackupTable>;
 
@@ -23,6 +26,8 @@ const SORT_COLUMNS: ListSpec<BackupSortKey>['columns'] = {
   availabilityZone: sql`coalesce(availability_zone, '')`,
 };
 
+const TAG_PLACE: TagPlace = { table: 'backup_tags', owner: 'backup_id' };
+
 const EXISTS: Condition = sql<SqlBool>`deleted_at is null`;
 
 export class BackupRecords {
@@ -35,10 +40,7 @@ export class BackupRecords {
   /** Enters a backup in state `creating`, with its tags. */
   async insert(backup: NewBackup): Promise<void> {
     await this.#scope.executor.insertInto('backups').values(toRow(backup)).execute();
-    const tags = backup.tags.map((tag, index) => ({ backup_id: backup.backupId, tag_index: index, ...tag }));
-    if (tags.length > 0) {
-      await this.#scope.executor.insertInto('backup_tags').values(tags).execute();
-    }
+    await this.#insertTags(backup.backupId, backup.tags);
   }
 
   async get(projectId: ProjectId, backupId: BackupId): Promise<Backup | undefined> {
@@ -50,6 +52,63 @@ export class BackupRecords {
   async find(backupId: BackupId): Promise<Backup | undefined> {
     const rows = await this.#select().where('backup_id', '=', backupId).execute();
     return (await this.#complete(rows))[0];
+  }
+
+  /** Of one volume, those that one policy made: what retention looks at. */
+  async listByPolicy(projectId: ProjectId, policyId: PolicyId, volumeId: VolumeId): Promise<PolicyBackup[]> {
+    const rows = await this.#select()
+      .where('project_id', '=', projectId)
+      .where('policy_id', '=', policyId)
+      .where('volume_id', '=', volumeId)
+      .execute();
+    // Casts: rows hold only what `insert`, `update` and the ledger took from typed values.
+    return rows.map((row) => ({
+      backupId: row.backup_id as BackupId,
+      name: row.name,
+      status: row.status as BackupStatus,
+      isDamaged: row.is_damaged === 1,
+      createdAt: row.created_at,
+    }));
+  }
+
+  /** Names of the volume's backups that exist. */
+  async listNames(projectId: ProjectId, volumeId: VolumeId): Promise<Set<string>> {
+    const rows = await this.#scope.executor
+      .selectFrom('backups')
+      .select('name')
+      .where('project_id', '=', projectId)
+      .where('volume_id', '=', volumeId)
+      .where('name', 'is not', null)
+      .where('deleted_at', 'is', null)
+      .execute();
+    return new Set(rows.map((row) => row.name ?? ''));
+  }
+
+  /** Those of the ids that exist, in whichever project and order. */
+  async listByIds(backupIds: readonly BackupId[]): Promise<Backup[]> {
+    if (backupIds.length === 0) return [];
+    return await this.#complete(await this.#select().where('backup_id', 'in', backupIds).execute());
+  }
+
+  /** Takes the place of all tags that the backup has. */
+  async replaceTags(backupId: BackupId, tags: readonly Tag[]): Promise<void> {
+    await this.#scope.executor.deleteFrom('backup_tags').where('backup_id', '=', backupId).execute();
+    await this.#insertTags(backupId, tags);
+  }
+
+  /** All tags of the project's backups, by key; the values of each in order. */
+  async listTagValues(projectId: ProjectId): Promise<TagValues[]> {
+    const rows = await this.#scope.executor
+      .selectFrom('backup_tags')
+      .innerJoin('backups', 'backups.backup_id', 'backup_tags.backup_id')
+      .select(['backup_tags.key', 'backup_tags.value'])
+      .distinct()
+      .where('backups.project_id', '=', projectId)
+      .where('backups.deleted_at', 'is', null)
+      .orderBy('backup_tags.key')
+      .orderBy('backup_tags.value')
+      .execute();
+    return groupTagValues(rows);
   }
 
   async update(backupId: BackupId, changes: BackupChanges): Promise<void> {
@@ -115,7 +174,14 @@ export class BackupRecords {
       ...like('name', filter.nameLike),
       ...like('status', filter.statusLike),
       ...like('volume_id', filter.volumeIdLike),
+      ...(filter.tags === undefined ? [] : tagConditions(filter.tags, TAG_PLACE)),
     ];
+  }
+
+  async #insertTags(backupId: BackupId, tags: readonly Tag[]): Promise<void> {
+    if (tags.length === 0) return;
+    const rows = tags.map(({ key, value }, index) => ({ backup_id: backupId, tag_index: index, key, value }));
+    await this.#scope.executor.insertInto('backup_tags').values(rows).execute();
   }
 
   #select() {
@@ -170,6 +236,7 @@ function toRow(backup: NewBackup) {
     user_id: backup.userId,
     volume_id: backup.volumeId,
     job_id: backup.jobId,
+    policy_id: backup.policyId ?? null,
     name: backup.name,
     description: backup.description,
     status: 'creating',
@@ -205,6 +272,7 @@ function toBackup(row: BackupRow, tags: readonly Tag[], hasDependents: boolean):
     userId: row.user_id as UserId,
     volumeId: row.volume_id as VolumeId,
     jobId: row.job_id as JobId,
+    policyId: row.policy_id as PolicyId | null,
     name: row.name,
     description: row.description,
     status: row.status as BackupStatus,

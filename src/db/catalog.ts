@@ -6,9 +6,13 @@ import type { Capabilities, Database } from './database.ts';
 import { JobRecords } from './job-records.ts';
 import { LedgerRecords } from './ledger-records.ts';
 import { MetaRecords } from './meta-records.ts';
+import { PolicyRecords } from './policy-records.ts';
 import { ProjectRecords } from './project-records.ts';
 import { QuotaRecords } from './quota-records.ts';
 import { bindScope, openScope, type Scope } from './scope.ts';
+import { SharingRecords } from './sharing-records.ts';
+import { TaskRecords } from './task-records.ts';
+import { TraceRecords } from './trace-records.ts';
 import { UserRecords } from './user-records.ts';
 import { VolumeRecords } from './volume-records.ts';
 
@@ -18,7 +22,11 @@ export type CatalogRecords = {
   readonly volumes: VolumeRecords;
   readonly backups: BackupRecords;
   readonly jobs: JobRecords;
+  readonly policies: PolicyRecords;
+  readonly tasks: TaskRecords;
   readonly quotas: QuotaRecords;
+  readonly sharings: SharingRecords;
+  readonly traces: TraceRecords;
   readonly ledger: LedgerRecords;
   readonly meta: MetaRecords;
 };
@@ -29,7 +37,11 @@ export class Catalog implements CatalogRecords {
   readonly volumes: VolumeRecords;
   readonly backups: BackupRecords;
   readonly jobs: JobRecords;
+  readonly policies: PolicyRecords;
+  readonly tasks: TaskRecords;
   readonly quotas: QuotaRecords;
+  readonly sharings: SharingRecords;
+  readonly traces: TraceRecords;
   readonly ledger: LedgerRecords;
   readonly meta: MetaRecords;
   readonly #database: Database;
@@ -44,7 +56,11 @@ export class Catalog implements CatalogRecords {
     this.volumes = records.volumes;
     this.backups = records.backups;
     this.jobs = records.jobs;
+    this.policies = records.policies;
+    this.tasks = records.tasks;
     this.quotas = records.quotas;
+    this.sharings = records.sharings;
+    this.traces = records.traces;
     this.ledger = records.ledger;
     this.meta = records.meta;
   }
@@ -60,8 +76,14 @@ export class Catalog implements CatalogRecords {
    * @throws PROJECT_NOT_FOUND
    */
   transact<T>(projectId: ProjectId, work: (records: CatalogRecords) => Promise<T>): Promise<T> {
-    return this.#scope.transact([projectId], (executor) =>
-      work(makeRecords(bindScope(executor, this.capabilities, [projectId]))),
+    return this.transactAcross([projectId], work);
+  }
+
+  /** The same under the locks of several projects, for what one of them does with what is another's. */
+  transactAcross<T>(projectIds: readonly ProjectId[], work: (records: CatalogRecords) => Promise<T>): Promise<T> {
+    const distinctIds = [...new Set(projectIds)];
+    return this.#scope.transact(distinctIds, (executor) =>
+      work(makeRecords(bindScope(executor, this.capabilities, distinctIds))),
     );
   }
 
@@ -86,7 +108,11 @@ function makeRecords(scope: Scope): CatalogRecords {
     volumes: new VolumeRecords(scope),
     backups: new BackupRecords(scope),
     jobs: new JobRecords(scope),
+    policies: new PolicyRecords(scope),
+    tasks: new TaskRecords(scope),
     quotas: new QuotaRecords(scope),
+    sharings: new SharingRecords(scope),
+    traces: new TraceRecords(scope),
     ledger: new LedgerRecords(scope),
     meta: new MetaRecords(scope),
   };

@@ -46,6 +46,7 @@ export async function finishDeletion(
     }
     await executor.deleteFrom('baselines').where('backup_id', '=', backupId).execute();
     await executor.deleteFrom('backup_tags').where('backup_id', '=', backupId).execute();
+    await executor.deleteFrom('sharings').where('backup_id', '=', backupId).execute();
     await executor
       .updateTable('backups')
       .set({ deleted_at: endedAt, updated_at: endedAt })

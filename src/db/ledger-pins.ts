@@ -42,8 +42,12 @@ export async function pinBackup(
   return backup;
 }
 
-export async function insertPin(executor: Executor, claim: JobClaim, backupId: BackupId): Promise<void> {
-  await executor.insertInto('pins').values({ job_id: claim.jobId, backup_id: backupId }).execute();
+export async function insertPin(
+  executor: Executor,
+  { jobId }: Pick<JobClaim, 'jobId'>,
+  backupId: BackupId,
+): Promise<void> {
+  await executor.insertInto('pins').values({ job_id: jobId, backup_id: backupId }).execute();
 }
 
 export async function isPinnedBy(executor: Executor, jobId: JobId, backupId: BackupId): Promise<boolean> {

@@ -2,7 +2,7 @@
 // trash. Every deciding call is one transaction under the row lock of the project that checks the fence first; what it
 // does inside is in the ledger-*.ts files beside this one.
 import { VbsError } from '../core/errors.ts';
-import type { AttemptId, BackupId, CatalogId, PackId, ProjectId, VolumeId } from '../core/ids.ts';
+import type { AttemptId, BackupId, CatalogId, JobId, PackId, ProjectId, VolumeId } from '../core/ids.ts';
 import type {
   BackupCommit,
   CommittedBackup,
@@ -26,7 +26,7 @@ import { finishDeletion, takeForDeletion } from './ledger-deletion.ts';
 import { addHooks, findPacksByHooks } from './ledger-hooks.ts';
 import { listKeys, raiseEpoch, readEpoch, saveKey, startEpoch } from './ledger-keys.ts';
 import { listOwnPacks, locatePacks, reservePacks, usePack } from './ledger-packs.ts';
-import { findOwner, pinBackup, releasePins } from './ledger-pins.ts';
+import { findOwner, insertPin, pinBackup, releasePins } from './ledger-pins.ts';
 import { confirmTrash, listProjectsWithTrash, listTrash } from './ledger-trash.ts';
 import { MetaRecords } from './meta-records.ts';
 import type { BackupFailure, DeletionState } from './record-types.ts';
@@ -59,6 +59,14 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
       await requireClaim(executor, claim);
       return await pinBackup(executor, claim, backupId);
     });
+  }
+
+  /**
+   * Pins a backup for a job that is queued in the same transaction, before anybody works on it: the backup is another
+   * project's, whose lock is held, and may be deleted at any time after. Finding it restorable is the caller's duty.
+   */
+  async pinForJob(jobId: JobId, backup: { readonly backupId: BackupId; readonly projectId: ProjectId }): Promise<void> {
+    await this.#scope.transact([backup.projectId], (executor) => insertPin(executor, { jobId }, backup.backupId));
   }
 
   /** Drops the job's pins before it ends; ending a job drops them too. Harmless twice. */

@@ -8,7 +8,7 @@ import type { ListPage, SortDirection } from './record-types.ts';
 export type Condition = RawBuilder<SqlBool>;
 
 export type ListSpec<Key extends string> = {
-  readonly table: 'backups' | 'jobs' | 'volumes';
+  readonly table: 'backups' | 'jobs' | 'policies' | 'shared_backups' | 'tasks' | 'traces' | 'volumes';
   /** What each key sorts by: never null, for a null is neither before nor after anything. */
   readonly columns: Readonly<Record<Key | 'id' | 'createdAt', RawBuilder<unknown>>>;
   /** What the caller may see at all; a marker must be among it. */

@@ -4,13 +4,19 @@ import { sql } from 'kysely';
 import { VbsError } from '../core/errors.ts';
 import type { Capabilities, Database, Executor } from './database.ts';
 import { createFirstTables } from './migrations/0001-first-tables.ts';
+import { createPolicies } from './migrations/0002-policies.ts';
+import { createSharingAndAudit } from './migrations/0003-sharing-audit.ts';
 
 export type Migration = {
   readonly name: string;
   run(executor: Executor, capabilities: Capabilities): Promise<void>;
 };
 
-const MIGRATIONS: readonly Migration[] = [{ name: '0001-first-tables', run: createFirstTables }];
+const MIGRATIONS: readonly Migration[] = [
+  { name: '0001-first-tables', run: createFirstTables },
+  { name: '0002-policies', run: createPolicies },
+  { name: '0003-sharing-audit', run: createSharingAndAudit },
+];
 
 /** @throws CATALOG_UNKNOWN_FORMAT when a newer version of the program has been here */
 export async function runMigrations(database: Database): Promise<void> {

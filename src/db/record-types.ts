@@ -1,7 +1,8 @@
 // What goes into the records and how lists are asked for. Resources themselves are those of core/model.ts.
-import type { BackupId, JobId, ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
+import type { BackupId, JobId, PolicyId, ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import type { BackupStatus, Dialect, Job, JobKind, JobStatus, Role, Tag, Volume } from '../core/model.ts';
+import type { TagSearch } from '../core/tag-search.ts';
 
 export type SortDirection = 'asc' | 'desc';
 
@@ -41,6 +42,7 @@ export type BackupFilter = {
   readonly nameLike?: string | undefined;
   readonly statusLike?: string | undefined;
   readonly volumeIdLike?: string | undefined;
+  readonly tags?: TagSearch | undefined;
 };
 
 /** A backup as it is accepted: `creating`, not committed. */
@@ -50,6 +52,8 @@ export type NewBackup = {
   readonly userId: UserId;
   readonly volumeId: VolumeId;
   readonly jobId: JobId;
+  /** Absent: made by hand. */
+  readonly policyId?: PolicyId | undefined;
   readonly name: string | null;
   readonly description: string | null;
   readonly dialect: Dialect;
@@ -117,6 +121,34 @@ export type JobFilter = {
   /** Internal kinds (`export`) are left out unless asked for here or by `kind`. */
   readonly includeInternal?: boolean | undefined;
 };
+
+/** Of one project: what it shares, or what is shared with it. */
+export type SharingFilter = {
+  readonly projectId: ProjectId;
+  readonly isReceived: boolean;
+  readonly backupId?: string | undefined;
+  readonly fromProjectId?: string | undefined;
+  readonly toProjectId?: string | undefined;
+  /** Of the backup. */
+  readonly volumeId?: string | undefined;
+  readonly status?: string | undefined;
+  readonly availabilityZone?: string | undefined;
+  /** Substring, case-sensitive. */
+  readonly nameLike?: string | undefined;
+};
+
+/** All but `id` and the times are of the backup. */
+export type SharingSortKey = 'id' | 'createdAt' | 'updatedAt' | 'name' | 'status' | 'size' | 'volumeId' | 'container';
+
+export type TraceFilter = {
+  readonly projectId: ProjectId;
+  readonly traceName?: string | undefined;
+  readonly resourceType?: string | undefined;
+  readonly resourceId?: string | undefined;
+  readonly userId?: string | undefined;
+};
+
+export type TraceSortKey = 'id' | 'createdAt';
 
 export type JobSortKey = 'id' | 'createdAt';
 

@@ -78,6 +78,8 @@ export type BackupTable = {
   is_damaged: Flag;
   /** Its record is in the trash; nobody may pin it any more. */
   is_record_trashed: Flag;
+  /** Set when a policy made it. */
+  policy_id: Fixed<string | null>;
   created_at: Fixed<number>;
   updated_at: number | null;
   /** Tombstone: the backup is gone for everybody, the row still names its record. */
@@ -134,6 +136,39 @@ export type PackTable = {
 export type PinTable = { job_id: string; backup_id: string };
 export type UseTable = { job_id: string; pack_id: string };
 
+export type SharingTable = {
+  sharing_id: Fixed<string>;
+  backup_id: Fixed<string>;
+  from_project_id: Fixed<string>;
+  to_project_id: Fixed<string>;
+  created_at: Fixed<number>;
+  updated_at: number | null;
+};
+
+/** A view: sharings of backups that exist, with what lists filter and sort by. */
+export type SharedBackupView = SharingTable & {
+  name: string | null;
+  status: string;
+  volume_id: string;
+  size_bytes: number;
+  container: string | null;
+  availability_zone: string | null;
+};
+
+export type TraceTable = {
+  trace_id: Fixed<string>;
+  project_id: Fixed<string>;
+  user_id: Fixed<string | null>;
+  user_name: Fixed<string | null>;
+  trace_name: Fixed<string>;
+  resource_type: Fixed<string>;
+  resource_id: Fixed<string>;
+  resource_name: Fixed<string | null>;
+  job_id: Fixed<string | null>;
+  details: Fixed<string>;
+  created_at: Fixed<number>;
+};
+
 export type TrashTable = {
   trash_id: Generated<number>;
   project_id: string;
@@ -148,6 +183,51 @@ export type TrashTable = {
 export type HookTable = { hook: Uint8Array; pack_number: number };
 export type KeyTable = { key_id: string; project_id: string | null; wrapped: Uint8Array };
 export type BaselineTable = { volume_id: string; backup_id: string; driver: string; state: string };
+
+export type PolicyTable = {
+  policy_id: Fixed<string>;
+  project_id: Fixed<string>;
+  user_id: Fixed<string>;
+  name: string;
+  is_default: Fixed<Flag>;
+  start_time: string;
+  time_zone: string;
+  recurrence: string;
+  retention: string;
+  keeps_first_of_month: Flag;
+  is_enabled: Flag;
+  /** The due time that nobody has claimed yet; null while the policy is off. */
+  next_run_at: number | null;
+  created_at: Fixed<number>;
+  updated_at: number | null;
+};
+
+export type PolicyTagTable = { policy_id: string; tag_index: number; key: string; value: string };
+/** A volume is in one policy at most. */
+export type PolicyVolumeTable = { volume_id: string; policy_id: string; associated_at: number };
+/** Due times that were claimed and run. */
+export type PolicyRunTable = { policy_id: string; due_at: number; claimed_at: number };
+
+export type TaskTable = {
+  task_id: Fixed<string>;
+  project_id: Fixed<string>;
+  policy_id: Fixed<string>;
+  volume_id: Fixed<string>;
+  status: string;
+  due_at: Fixed<number | null>;
+  backup_name: string | null;
+  backup_id: string | null;
+  job_id: string | null;
+  error_code: string | null;
+  message: string | null;
+  created_at: Fixed<number>;
+  run_after: Fixed<number>;
+  finished_at: number | null;
+  /** Bytes its job had handled when the watchdog last saw them change, and when that was. */
+  seen_bytes: number;
+  seen_at: number;
+};
+
 export type MetaTable = { name: string; value: string };
 export type MigrationTable = { name: string };
 
@@ -164,10 +244,18 @@ export type Tables = {
   packs: PackTable;
   pins: PinTable;
   uses: UseTable;
+  sharings: SharingTable;
+  shared_backups: SharedBackupView;
+  traces: TraceTable;
   trash: TrashTable;
   hooks: HookTable;
   keys: KeyTable;
   baselines: BaselineTable;
+  policies: PolicyTable;
+  policy_tags: PolicyTagTable;
+  policy_volumes: PolicyVolumeTable;
+  policy_runs: PolicyRunTable;
+  tasks: TaskTable;
   meta: MetaTable;
   migrations: MigrationTable;
 };

@@ -154,7 +154,7 @@ function toColumns(changes: VolumeChanges): Updateable<VolumeTable> {
   return withoutUndefined(columns);
 }
 
-function toVolume(row: Selectable<VolumeTable>): Volume {
+export function toVolume(row: Selectable<VolumeTable>): Volume {
   // Casts: rows hold only what `insert` and `update` took from typed values.
   return {
     volumeId: row.volume_id as VolumeId,

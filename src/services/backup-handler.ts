@@ -22,7 +22,7 @@ export class BackupHandler implements JobHandler {
   }
 
   async run(context: JobContext): Promise<void> {
-    const { catalog, repository, clock, sweeper } = this.#deps;
+    const { catalog, repository, clock, sweeper, retention } = this.#deps;
     const { job, claim, signal, report } = context;
     const backup = await requireJobBackup(catalog, job);
     const volume = await requireJobVolume(catalog, job);
@@ -43,10 +43,13 @@ export class BackupHandler implements JobHandler {
     await catalog.transact(claim.projectId, async (records) => {
       await records.ledger.commitBackup(claim, commit, endedAt);
       await showPreviousStatus(records, job, endedAt);
+      await records.tasks.endByJob(job.jobId, { status: 'EXECUTE_SUCCESS', finishedAt: endedAt });
     });
     await this.#keepHooks(job, hooks);
     // Records of attempts that were cut short went into the trash with the commit.
     if (claim.attempt > 1) await sweeper.trySweepProject(claim.projectId);
+    // Create first, delete afterwards (contract 5.5).
+    if (backup.policyId !== null) await retention.tryApply(job.projectId, backup.policyId, volume.volumeId);
   }
 
   /** The backup turns to `error`; what its attempts stored goes into the trash, and out of the store. */
@@ -57,6 +60,12 @@ export class BackupHandler implements JobHandler {
     await catalog.transact(claim.projectId, async (records) => {
       const { isCommitted } = await records.ledger.failBackup(claim, { errorCode, failReason }, endedAt);
       if (!isCommitted) await showPreviousStatus(records, job, endedAt);
+      await records.tasks.endByJob(
+        job.jobId,
+        isCommitted
+          ? { status: 'EXECUTE_SUCCESS', finishedAt: endedAt }
+          : { status: 'EXECUTE_FAIL', failure: { errorCode, message: failReason }, finishedAt: endedAt },
+      );
     });
     await sweeper.trySweepProject(claim.projectId);
   }

@@ -2,18 +2,27 @@
 // project's lock, together with the job that does the work, so what was accepted survives any crash.
 import { bytesToGib } from '../core/bytes.ts';
 import { VbsError } from '../core/errors.ts';
-import { type BackupId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
-import type { Backup, Dialect, Job, JobKind, Tag, Volume } from '../core/model.ts';
+import {
+  type BackupId,
+  newUuid,
+  type PolicyId,
+  type ProjectId,
+  type SnapshotId,
+  type UserId,
+  type VolumeId,
+} from '../core/ids.ts';
+import type { Backup, Dialect, Job, Tag, Volume } from '../core/model.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Catalog, CatalogRecords } from '../db/catalog.ts';
-import type { NewJob } from '../db/record-types.ts';
+import { traceJob } from './audit.ts';
+import { enterDeletion, queueJob } from './backup-entry.ts';
 import { requireBackupPossible, requireDeletable, requireRestorePossible } from './backup-rules.ts';
 import { authorize, type Caller, hasRole } from './caller.ts';
 import type { BackupExport, ExportOpener } from './export-opener.ts';
 import type { BackupPayload, RestorePayload } from './job-payloads.ts';
 import type { BackupPage, ListResult } from './list-page.ts';
 import { type BackupQuotas, requireBackupQuota } from './quota.ts';
-import { findVolumeUse, requireBackup, requireVolume } from './subjects.ts';
+import { findReadableBackup, findVolumeUse, requireBackup, requireVolume } from './subjects.ts';
 
 export type CreateBackupInput = {
   readonly volumeId: VolumeId;
@@ -80,35 +89,51 @@ export class BackupService {
     input: CreateBackupInput,
   ): Promise<{ job: Job; backup: Backup }> {
     authorize(caller, projectId, 'member');
+    const { userId } = caller;
     const accepted = await this.#deps.catalog.transact(projectId, async (records) => {
-      const volume = await requireVolume(records, projectId, input.volumeId);
-      await this.#requireRoom(records, volume, input);
-      const previousStatus = await this.#showBackingUp(records, volume, input.dialect);
-      const payload: BackupPayload = { force: input.force === true, snapshotId: newUuid(), previousStatus };
-      const job = await this.#queueJob(records, { projectId, kind: 'backup', volumeId: volume.volumeId, payload });
-      const { backupId } = job;
-      await records.backups.insert({
-        backupId,
-        projectId,
-        userId: caller.userId,
-        volumeId: volume.volumeId,
-        jobId: job.jobId,
-        name: input.name,
-        description: input.description,
-        dialect: input.dialect,
-        sizeBytes: volume.sizeBytes,
-        container: input.container ?? null,
-        availabilityZone: input.availabilityZone ?? this.#deps.availabilityZone,
-        snapshotId: null,
-        isIncrementalRequested: input.isIncrementalRequested,
-        tags: input.tags,
-        metadata: input.metadata ?? {},
-        createdAt: job.createdAt,
-      });
-      return { job, backup: await requireBackup(records, projectId, backupId) };
+      const entered = await this.enterBackup(records, { projectId, userId }, input);
+      await traceJob(records, 'bksCreateBackup', { caller, ...entered });
+      return entered;
     });
     this.#deps.wakeJobs();
     return accepted;
+  }
+
+  /**
+   * The rules and rows of `createBackup`, inside a transaction of the project that somebody else commits; wake the jobs
+   * then. What is refused is refused before anything was written. @throws as `createBackup`
+   */
+  async enterBackup(
+    records: CatalogRecords,
+    owner: { readonly projectId: ProjectId; readonly userId: UserId; readonly policyId?: PolicyId },
+    input: CreateBackupInput,
+  ): Promise<{ job: Job; backup: Backup }> {
+    const { projectId } = owner;
+    const volume = await requireVolume(records, projectId, input.volumeId);
+    await this.#requireRoom(records, volume, input);
+    const previousStatus = await this.#showBackingUp(records, volume, input.dialect);
+    const payload: BackupPayload = { force: input.force === true, snapshotId: newUuid(), previousStatus };
+    const { volumeId } = volume;
+    const createdAt = this.#deps.clock.now();
+    const job = await queueJob(records, { projectId, kind: 'backup', volumeId, payload, createdAt });
+    await records.backups.insert({
+      ...owner,
+      backupId: job.backupId,
+      volumeId,
+      jobId: job.jobId,
+      name: input.name,
+      description: input.description,
+      dialect: input.dialect,
+      sizeBytes: volume.sizeBytes,
+      container: input.container ?? null,
+      availabilityZone: input.availabilityZone ?? this.#deps.availabilityZone,
+      snapshotId: null,
+      isIncrementalRequested: input.isIncrementalRequested,
+      tags: input.tags,
+      metadata: input.metadata ?? {},
+      createdAt,
+    });
+    return { job, backup: await requireBackup(records, projectId, job.backupId) };
   }
 
   /**
@@ -147,10 +172,8 @@ export class BackupService {
     const job = await this.#deps.catalog.transact(projectId, async (records) => {
       const backup = await requireBackup(records, projectId, backupId);
       requireDeletable(backup);
-      const { volumeId, snapshotId } = backup;
-      const kind = 'delete-backup';
-      const queued = await this.#queueJob(records, { projectId, kind, backupId, volumeId, snapshotId });
-      await records.backups.update(backupId, { status: 'deleting', updatedAt: queued.createdAt });
+      const queued = await enterDeletion(records, backup, this.#deps.clock.now());
+      await traceJob(records, 'bksDeleteBackup', { caller, job: queued, backup });
       return queued;
     });
     this.#deps.wakeJobs();
@@ -158,33 +181,38 @@ export class BackupService {
   }
 
   /**
-   * Begins to write a backup over a volume of the same project.
-   * @throws RESTORE_BACKUP_NOT_FOUND, RESTORE_VOLUME_NOT_FOUND, BACKUP_NOT_AVAILABLE, RESTORE_VOLUME_IN_ERROR,
-   * RESTORE_VOLUME_NOT_AVAILABLE, RESTORE_VOLUME_BEING_BACKED_UP, RESTORE_VOLUME_TOO_SMALL
+   * Begins to write a backup over a volume of the same project. Only the owner of a backup may.
+   * @throws RESTORE_BACKUP_NOT_FOUND, RESTORE_VOLUME_NOT_FOUND, BACKUP_NOT_OWNED, BACKUP_NOT_AVAILABLE,
+   * RESTORE_VOLUME_IN_ERROR, RESTORE_VOLUME_NOT_AVAILABLE, RESTORE_VOLUME_BEING_BACKED_UP, RESTORE_VOLUME_TOO_SMALL
    */
   async restoreBackup(caller: Caller, projectId: ProjectId, backupId: BackupId, volumeId: VolumeId): Promise<Job> {
     authorize(caller, projectId, 'member');
     const job = await this.#deps.catalog.transact(projectId, async (records) => {
-      const backup = await records.backups.get(projectId, backupId);
+      const backup = await findReadableBackup(records, projectId, backupId);
       if (backup === undefined) throw new VbsError('RESTORE_BACKUP_NOT_FOUND', { backupId });
       const volume = await records.volumes.get(projectId, volumeId);
       if (volume === undefined) throw new VbsError('RESTORE_VOLUME_NOT_FOUND', { volumeId });
+      if (backup.projectId !== projectId) throw new VbsError('BACKUP_NOT_OWNED', { backupId });
       requireRestorePossible(backup, volume, await findVolumeUse(records, volume));
       const payload: RestorePayload = { isNewVolume: false };
-      const queued = await this.#queueJob(records, { projectId, kind: 'restore', backupId, volumeId, payload });
-      const updatedAt = queued.createdAt;
+      const createdAt = this.#deps.clock.now();
+      const queued = await queueJob(records, { projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
+      const updatedAt = createdAt;
       await records.backups.update(backupId, { status: 'restoring', updatedAt });
       await records.volumes.update(volumeId, { status: 'restoring-backup', updatedAt });
+      await traceJob(records, 'bksRestoreBackup', { caller, job: queued, backup });
       return queued;
     });
     this.#deps.wakeJobs();
     return job;
   }
 
-  /** @throws BACKUP_NOT_FOUND for unknown backups and those of other projects alike. */
+  /** One's own, or one that is shared with the project. @throws BACKUP_NOT_FOUND for all others, known or not. */
   async getBackup(caller: Caller, projectId: ProjectId, backupId: BackupId): Promise<Backup> {
     authorize(caller, projectId, 'reader');
-    return await requireBackup(this.#deps.catalog, projectId, backupId);
+    const backup = await findReadableBackup(this.#deps.catalog, projectId, backupId);
+    if (backup === undefined) throw new VbsError('BACKUP_NOT_FOUND', { backupId });
+    return backup;
   }
 
   /** @throws MARKER_NOT_FOUND */
@@ -224,6 +252,11 @@ export class BackupService {
     return await this.#deps.exports.open(projectId, backupId, signal);
   }
 
+  /** One more backup, of the smallest size there is, would fit. @throws as `createBackup` when a quota is exhausted */
+  async requireQuotaLeft(records: Pick<CatalogRecords, 'quotas'>, projectId: ProjectId): Promise<void> {
+    requireBackupQuota(await this.#readQuotas(records, projectId), 1);
+  }
+
   async #readQuotas({ quotas }: Pick<CatalogRecords, 'quotas'>, projectId: ProjectId): Promise<BackupQuotas> {
     const usage = await quotas.usage(projectId);
     const { backups, backupGigabytes } = this.#deps.limits;
@@ -231,19 +264,5 @@ export class BackupService {
       backups: { used: usage.usedCount, reserved: usage.reservedCount, quota: backups },
       backupGigabytes: { used: usage.usedGib, reserved: usage.reservedGib, quota: backupGigabytes },
     };
-  }
-
-  /** Enters a job; without a backup id, one is drawn for the backup that the job will make. */
-  async #queueJob(
-    { jobs }: CatalogRecords,
-    draft: Omit<NewJob, 'jobId' | 'createdAt' | 'backupId'> & { readonly kind: JobKind; readonly backupId?: BackupId },
-  ): Promise<Job & { readonly backupId: BackupId }> {
-    const jobId = newUuid<Job['jobId']>();
-    const backupId = draft.backupId ?? newUuid<BackupId>();
-    await jobs.insert({ ...draft, jobId, backupId, createdAt: this.#deps.clock.now() });
-    const job = await jobs.get(draft.projectId, jobId);
-    // It was inserted in this very transaction.
-    if (job === undefined) throw new VbsError('JOB_NOT_QUEUED');
-    return { ...job, backupId };
   }
 }

@@ -5,6 +5,7 @@ import type { Catalog } from '../db/catalog.ts';
 import type { JobOutcome } from '../db/record-types.ts';
 import type { Repository } from '../engine/repository.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
+import type { RetentionRunner } from './retention-runner.ts';
 import type { TrashSweeper } from './trash-sweeper.ts';
 
 export type HandlerDeps = {
@@ -12,6 +13,7 @@ export type HandlerDeps = {
   readonly repository: Repository;
   readonly drivers: VolumeRegistry;
   readonly sweeper: TrashSweeper;
+  readonly retention: RetentionRunner;
   readonly clock: Clock;
   readonly logger: Logger;
 };

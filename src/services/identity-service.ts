@@ -271,10 +271,14 @@ export class IdentityService {
     return projectId === undefined ? undefined : await this.#catalog.projects.get(projectId);
   }
 
-  /** Roles are given in projects only; who is admin of one is admin of the domain that holds them. */
+  /**
+   * Roles are given in projects only. Who is admin of one is admin of the domain that holds them; everybody else with a
+   * role may look around: the Terraform providers log in with domain scope too, and give up when they may not.
+   */
   async #listDomainRoles(userId: UserId): Promise<readonly Role[]> {
     const assignments = await this.#catalog.users.listRoleAssignments(userId);
-    return assignments.some(({ role }) => role === 'admin') ? ['admin'] : [];
+    if (assignments.length === 0) return [];
+    return assignments.some(({ role }) => role === 'admin') ? ['admin'] : ['reader'];
   }
 
   async #findSubject(caller: Caller, tokenId: string): Promise<VerifiedToken> {

@@ -6,7 +6,7 @@ import { restoreBackup } from '../engine/restore-writer.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
 import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
 import { readRestorePayload } from './job-payloads.ts';
-import { requireJobBackup, requireJobVolume } from './subjects.ts';
+import { requireJobVolume, requireRestoredBackup } from './subjects.ts';
 import { makeDisk, toVolumeRef } from './volume-disk.ts';
 
 export class RestoreHandler implements JobHandler {
@@ -19,7 +19,7 @@ export class RestoreHandler implements JobHandler {
   async run(context: JobContext): Promise<void> {
     const { catalog, drivers, repository } = this.#deps;
     const { job, claim, signal, report } = context;
-    const { backupId } = await requireJobBackup(catalog, job);
+    const { backupId } = await requireRestoredBackup(catalog, job);
     const { volume, isFresh } = await this.#prepareVolume(context);
     await using target = await drivers.driver(volume.driver).openTarget(toVolumeRef(volume), { isFresh }, signal);
     // Beyond the backup's end a new volume must read zero; an old one keeps what it has there (contract 5.10).
@@ -32,13 +32,16 @@ export class RestoreHandler implements JobHandler {
   async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {
     const isDamaged = error.code === 'DATA_CORRUPT' || error.code === 'OBJECT_NOT_FOUND';
     const updatedAt = this.#deps.clock.now();
-    await this.#deps.catalog.transact(claim.projectId, async (records) => {
+    const { catalog } = this.#deps;
+    const ownerId = job.backupId === null ? undefined : (await catalog.backups.find(job.backupId))?.projectId;
+    await catalog.transactAcross([claim.projectId, ownerId ?? claim.projectId], async (records) => {
       await records.jobs.requireClaim(claim);
       if (job.backupId !== null) {
+        // A damaged backup is no parent for increments until it is repaired, whoever noticed.
+        const damage = isDamaged ? { isDamaged, failReason: error.message, updatedAt } : {};
         const status: BackupStatus = isDamaged ? 'error_restoring' : 'available';
-        // A damaged backup is no parent for increments until it is repaired.
-        const damage = isDamaged ? { isDamaged, failReason: error.message } : {};
-        await records.backups.update(job.backupId, { status, ...damage, updatedAt });
+        const own = ownerId === claim.projectId ? { status, updatedAt } : {};
+        await records.backups.update(job.backupId, { ...damage, ...own });
       }
       const volume = job.volumeId === null ? undefined : await records.volumes.get(job.projectId, job.volumeId);
       if (volume !== undefined) {
@@ -70,7 +73,9 @@ export class RestoreHandler implements JobHandler {
     await this.#deps.catalog.transact(claim.projectId, async ({ jobs, backups, volumes }) => {
       await jobs.requireClaim(claim);
       const job = await jobs.get(claim.projectId, claim.jobId);
-      if (job?.backupId) await backups.update(job.backupId, { status: 'available', updatedAt: endedAt });
+      // Another project's backup was never `restoring`; it is held by the pin, which ends with the job.
+      const own = job?.backupId ? await backups.get(claim.projectId, job.backupId) : undefined;
+      if (own !== undefined) await backups.update(own.backupId, { status: 'available', updatedAt: endedAt });
       await volumes.update(volumeId, { status: 'available', updatedAt: endedAt });
       await jobs.end(claim, { status: 'SUCCESS' }, endedAt);
     });

@@ -28,10 +28,32 @@ export async function requireBackup(
   return backup;
 }
 
+/** One of the project, or one that is shared with it. */
+export async function findReadableBackup(
+  { backups, sharings }: Pick<CatalogRecords, 'backups' | 'sharings'>,
+  projectId: ProjectId,
+  backupId: BackupId,
+): Promise<Backup | undefined> {
+  const own = await backups.get(projectId, backupId);
+  if (own !== undefined) return own;
+  const grant = await sharings.findGrant(projectId, backupId);
+  return grant === undefined ? undefined : await backups.find(backupId);
+}
+
 /** Its state keeps the backup of a job from being deleted, so a missing one ends the job. @throws BACKUP_NOT_FOUND */
 export async function requireJobBackup(records: Pick<CatalogRecords, 'backups'>, job: Job): Promise<Backup> {
   if (job.backupId === null) throw new VbsError('BACKUP_NOT_FOUND');
   return await requireBackup(records, job.projectId, job.backupId);
+}
+
+/**
+ * What a restore reads: of whichever project, for that it may was found when the job was accepted, and the job holds it
+ * since. @throws BACKUP_NOT_FOUND
+ */
+export async function requireRestoredBackup({ backups }: Pick<CatalogRecords, 'backups'>, job: Job): Promise<Backup> {
+  const backup = job.backupId === null ? undefined : await backups.find(job.backupId);
+  if (backup === undefined) throw new VbsError('BACKUP_NOT_FOUND', { backupId: job.backupId ?? undefined });
+  return backup;
 }
 
 /** @throws VOLUME_NOT_FOUND */

@@ -1,12 +1,14 @@
 // What is due from time to time and by nobody's request: sweeping trash, forgetting old jobs and dead revocations.
-import { JOB_KEEP_DAYS, UPKEEP_INTERVAL_MS } from '../core/limits.ts';
+import { JOB_KEEP_DAYS, RUN_KEEP_DAYS, TASK_KEEP_DAYS, TRACE_KEEP_DAYS, UPKEEP_INTERVAL_MS } from '../core/limits.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
+import type { RetentionRunner } from './retention-runner.ts';
 import type { TrashSweeper } from './trash-sweeper.ts';
 
 export type UpkeepDeps = {
   readonly catalog: Catalog;
   readonly sweeper: TrashSweeper;
+  readonly retention: RetentionRunner;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -39,10 +41,14 @@ export class Upkeep {
 
   /** One round; what fails is logged and comes again with the next. */
   async runOnce(): Promise<void> {
-    const { catalog, sweeper, clock } = this.#deps;
+    const { catalog, sweeper, retention, clock } = this.#deps;
     const nowAt = clock.now();
     await this.#try('trash', () => sweeper.sweepAll(this.#abort.signal));
+    await this.#try('retention', () => retention.applyAll(this.#abort.signal));
+    await this.#try('tasks', () => catalog.tasks.deleteEndedBefore(nowAt - TASK_KEEP_DAYS * DAY_MS));
+    await this.#try('runs', () => catalog.policies.deleteRunsBefore(nowAt - RUN_KEEP_DAYS * DAY_MS));
     await this.#try('jobs', () => catalog.jobs.deleteEndedBefore(nowAt - JOB_KEEP_DAYS * DAY_MS));
+    await this.#try('traces', () => catalog.traces.deleteBefore(nowAt - TRACE_KEEP_DAYS * DAY_MS));
     await this.#try('revocations', () => catalog.users.dropExpiredRevocations(nowAt));
   }
 

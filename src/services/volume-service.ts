@@ -2,18 +2,19 @@
 // the rows, and the order of row and disk that leaves nothing behind after a crash: the row first, in a state that
 // says so.
 import { VbsError } from '../core/errors.ts';
-import { type BackupId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
+import { type BackupId, type JobId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import { LIST_LIMIT_MAX } from '../core/limits.ts';
-import type { Volume } from '../core/model.ts';
+import type { Backup, Volume } from '../core/model.ts';
 import type { Clock, Logger } from '../core/ports.ts';
-import type { Catalog } from '../db/catalog.ts';
+import type { Catalog, CatalogRecords } from '../db/catalog.ts';
 import type { NewVolume } from '../db/record-types.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
+import { recordTrace } from './audit.ts';
 import { requireAvailableBackup } from './backup-rules.ts';
 import { authorize, type Caller, hasRole, requireRole } from './caller.ts';
 import type { RestorePayload } from './job-payloads.ts';
 import type { ListResult, VolumePage } from './list-page.ts';
-import { findVolumeUse, requireBackup, requireVolume } from './subjects.ts';
+import { findReadableBackup, findVolumeUse, requireVolume } from './subjects.ts';
 import { makeDisk, toVolumeRef } from './volume-disk.ts';
 import { planExtension, planVolumeSize, requireVolumeAtRest, requireVolumeDeletable } from './volume-rules.ts';
 import { findVolumeType } from './volume-types.ts';
@@ -26,7 +27,10 @@ export type CreateVolumeInput = {
   /** Id or name; null = `__DEFAULT__`. */
   readonly volumeType: string | null;
   readonly availabilityZone: string | null;
+  /** One's own, or one that is shared with the project. */
   readonly backupId: BackupId | null;
+  /** The request is a restore, which only the owner of a backup may ask for (contract 5.10). */
+  readonly isRestore?: boolean;
   readonly snapshotId: SnapshotId | null;
   readonly metadata: Readonly<Record<string, string>>;
 };
@@ -99,13 +103,14 @@ export class VolumeService {
   /**
    * An empty volume is `available` when this returns; one from a backup is `creating`, and a job fills it.
    * @throws VOLUME_TYPE_NOT_FOUND, AVAILABILITY_ZONE_NOT_FOUND, SNAPSHOT_NOT_FOUND, BACKUP_NOT_FOUND,
-   * BACKUP_NOT_AVAILABLE, VOLUME_SIZE_INVALID, VOLUME_TOO_SMALL_FOR_SOURCE, STORAGE_FULL
+   * BACKUP_NOT_OWNED, BACKUP_NOT_AVAILABLE, VOLUME_SIZE_INVALID, VOLUME_TOO_SMALL_FOR_SOURCE, STORAGE_FULL
    */
   async createVolume(caller: Caller, projectId: ProjectId, input: CreateVolumeInput): Promise<Volume> {
     authorize(caller, projectId, 'member');
     const draft = this.#draftVolume(caller, projectId, input);
     if (input.snapshotId !== null) throw new VbsError('SNAPSHOT_NOT_FOUND', { snapshotId: input.snapshotId });
-    if (input.backupId !== null) return await this.#createFromBackup(draft, input.backupId, input.sizeGib);
+    if (input.backupId !== null)
+      return await this.#createFromBackup(caller, draft, { ...input, backupId: input.backupId });
     const sizeBytes = planVolumeSize(input.sizeGib, undefined);
     const volume = { ...draft, sizeBytes };
     await this.#deps.catalog.transact(projectId, ({ volumes }) => volumes.insert(volume));
@@ -305,17 +310,32 @@ export class VolumeService {
   }
 
   /** Volume, job and the hold on the backup in one transaction; the disk is made by the job. */
-  async #createFromBackup(draft: NewVolume, backupId: BackupId, sizeGib: number | null): Promise<Volume> {
+  async #createFromBackup(
+    caller: Caller,
+    draft: NewVolume,
+    { backupId, sizeGib, isRestore = false }: Pick<CreateVolumeInput, 'sizeGib' | 'isRestore'> & { backupId: BackupId },
+  ): Promise<Volume> {
+    const { catalog } = this.#deps;
     const { projectId, volumeId, createdAt } = draft;
-    const volume = await this.#deps.catalog.transact(projectId, async (records) => {
-      const { backups, volumes, jobs } = records;
-      const backup = await requireBackup(records, projectId, backupId);
+    // A backup never changes its owner, so which locks are needed can be seen before they are held.
+    const ownerId = (await findReadableBackup(catalog, projectId, backupId))?.projectId ?? projectId;
+    const volume = await catalog.transactAcross([projectId, ownerId], async (records) => {
+      const { volumes, jobs } = records;
+      const backup = await findReadableBackup(records, projectId, backupId);
+      if (backup === undefined) throw new VbsError('BACKUP_NOT_FOUND', { backupId });
+      if (isRestore && ownerId !== projectId) throw new VbsError('BACKUP_NOT_OWNED', { backupId });
       requireAvailableBackup(backup);
       const sizeBytes = planVolumeSize(sizeGib, backup.sizeBytes);
       await volumes.insert({ ...draft, sizeBytes, sourceBackupId: backupId });
-      await backups.update(backupId, { status: 'restoring', updatedAt: createdAt });
       const payload: RestorePayload = { isNewVolume: true };
-      await jobs.insert({ jobId: newUuid(), projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
+      const jobId = newUuid<JobId>();
+      await jobs.insert({ jobId, projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
+      await holdBackup(records, backup, { jobId, projectId, createdAt });
+      const resource = { resourceId: backupId, resourceName: backup.name, details: { volume_id: volumeId } };
+      await recordTrace(records, {
+        ...{ projectId, actor: caller, traceName: 'bksRestoreBackup', jobId, createdAt },
+        ...resource,
+      });
       return await requireVolume({ volumes }, projectId, volumeId);
     });
     this.#deps.wakeJobs();
@@ -346,4 +366,17 @@ export class VolumeService {
       return await requireVolume({ volumes }, projectId, volumeId);
     });
   }
+}
+
+/**
+ * Keeps the backup until the job has read it. One's own says so by its status; another project's, which a receiver must
+ * not be able to change, is pinned from the start: its owner may delete it, and the deletion waits for the pin.
+ */
+async function holdBackup(
+  { backups, ledger }: CatalogRecords,
+  { backupId, projectId: ownerId }: Backup,
+  { jobId, projectId, createdAt }: { readonly jobId: JobId; readonly projectId: ProjectId; readonly createdAt: number },
+): Promise<void> {
+  if (ownerId === projectId) await backups.update(backupId, { status: 'restoring', updatedAt: createdAt });
+  else await ledger.pinForJob(jobId, { backupId, projectId: ownerId });
 }

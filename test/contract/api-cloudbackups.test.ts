@@ -327,6 +327,7 @@ test('the list of jobs: newest first, filters, pages, count', async () => {
   assert.deepEqual(times, [...times].sort().reverse());
   const restores = await list('?job_type=bksRestoreBackup&status=SUCCESS');
   assert.ok(restores.jobs.length > 0 && restores.jobs.every((job) => job.job_type === 'bksRestoreBackup'));
+  assert.deepEqual(await list('?status=&job_type=&limit=&offset=&marker='), all);
   const second = await list(`?limit=1&marker=${all.jobs[0]?.job_id}`);
   assert.deepEqual([second.jobs[0]?.job_id, second.count], [all.jobs[1]?.job_id, all.count]);
   for (const query of ['?status=done', '?job_type=x', '?limit=-1', '?progress=perhaps']) {

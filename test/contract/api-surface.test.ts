@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { familyOfPath } from '../../src/api/plugins/family.ts';
+import { familyOfPath, isVbsFamily } from '../../src/api/plugins/family.ts';
 import { REQUEST_BODY_MAX_BYTES } from '../../src/core/limits.ts';
 import { ApiBench } from '../support/api-bench.ts';
 
@@ -59,9 +59,11 @@ describe('every route', () => {
         assert.equal(answer.headers['www-authenticate'], 'Keystone uri="http://vbs.example.net/identity/v3"');
         if (method === 'HEAD') continue;
         const { error } = answer.json<{ error: Record<string, unknown> }>();
-        const isVbs = familyOfPath(url) === 'vbs';
-        assert.deepEqual(Object.keys(error).sort(), isVbs ? ['code', 'message'] : ['code', 'message', 'title'], url);
-        assert.equal(error.code, isVbs ? 'VolumeBackup.0044' : 401);
+        const family = familyOfPath(url);
+        const keys = isVbsFamily(family) ? ['code', 'message'] : ['code', 'message', 'title'];
+        assert.deepEqual(Object.keys(error).sort(), keys, url);
+        const policyCode = token === 'unknown' ? 'AutoBackup.0003' : 'AutoBackup.0002';
+        assert.equal(error.code, family === 'policy' ? policyCode : family === 'vbs' ? 'VolumeBackup.0044' : 401);
       }
     }
   });
@@ -73,7 +75,7 @@ describe('every route', () => {
       assert.equal(headers['x-compute-request-id'], headers['x-openstack-request-id']);
       assert.equal(headers['content-type'], 'application/json');
       const family = familyOfPath(url);
-      assert.equal(headers['x-request-id'], family === 'vbs' ? headers['x-openstack-request-id'] : undefined);
+      assert.equal(headers['x-request-id'], isVbsFamily(family) ? headers['x-openstack-request-id'] : undefined);
       assert.equal(headers['openstack-api-version'], family === 'native3' ? 'volume 3.0' : undefined);
       assert.equal(headers['x-powered-by'], undefined);
     }

@@ -3,10 +3,19 @@ import { test } from 'node:test';
 import { findPostgres, makePostgres, makeSqlite } from '../support/test-catalog.ts';
 import { defineDeletionSuite } from './catalog-deletion.suite.ts';
 import { defineLedgerSuite } from './catalog-ledger.suite.ts';
+import { definePolicySuite } from './catalog-policies.suite.ts';
 import { defineRaceSuite } from './catalog-races.suite.ts';
 import { defineRecordSuite } from './catalog-records.suite.ts';
+import { defineSharingSuite } from './catalog-sharing.suite.ts';
 
-const SUITES = [defineRecordSuite, defineLedgerSuite, defineDeletionSuite, defineRaceSuite];
+const SUITES = [
+  defineRecordSuite,
+  defineLedgerSuite,
+  defineDeletionSuite,
+  defineRaceSuite,
+  defineSharingSuite,
+  definePolicySuite,
+];
 
 for (const define of SUITES) {
   define('SQLite', makeSqlite);

@@ -55,11 +55,12 @@ export class ApiBench {
 
   static async start(options: BenchOptions = {}): Promise<ApiBench> {
     const services = await ServiceBench.start(options);
-    const { catalog, volumes, backups, jobs } = services;
+    const { catalog, volumes, backups, jobs, backupTags, sharings, traces, policies } = services;
     const shift = { now: () => 0 };
     const clock: Clock = { now: () => systemClock.now() + shift.now() };
     const identity = new IdentityService({ catalog, clock, tokenLifeMs: TOKEN_LIFE_MS });
     const app = await buildServer({
+      ...{ backupTags, sharings, traces, policies },
       ...{ identity, volumes, backups, jobs, clock, logger: silentLogger },
       region: 'region-1',
       availabilityZone: 'az-1',

@@ -13,11 +13,19 @@ import { WorkerPool } from '../../src/engine/pipeline/worker-pool.ts';
 import { Repository } from '../../src/engine/repository.ts';
 import { sweepTrash } from '../../src/engine/sweep.ts';
 import { JobRunner } from '../../src/jobs/job-runner.ts';
+import { Scheduler } from '../../src/jobs/scheduler.ts';
 import { type BackupLimits, BackupService, type CreateBackupInput } from '../../src/services/backup-service.ts';
+import { BackupTagService } from '../../src/services/backup-tag-service.ts';
 import type { Caller } from '../../src/services/caller.ts';
 import { ExportOpener } from '../../src/services/export-opener.ts';
 import { createJobHandlers } from '../../src/services/job-handlers.ts';
 import { JobService } from '../../src/services/job-service.ts';
+import type { PolicyLimits } from '../../src/services/policy-requests.ts';
+import { PolicyService } from '../../src/services/policy-service.ts';
+import { RetentionRunner } from '../../src/services/retention-runner.ts';
+import { SharingService } from '../../src/services/sharing-service.ts';
+import { TaskStarter } from '../../src/services/task-starter.ts';
+import { TraceService } from '../../src/services/trace-service.ts';
 import { TrashSweeper } from '../../src/services/trash-sweeper.ts';
 import { type CreateVolumeInput, VolumeService } from '../../src/services/volume-service.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
@@ -26,7 +34,21 @@ import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
 import { FaultyStore } from './faulty-store.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
 
-export type BenchOptions = { readonly limits?: Partial<BackupLimits> };
+export type BenchOptions = {
+  readonly limits?: Partial<BackupLimits>;
+  readonly policyLimits?: Partial<BenchPolicyLimits>;
+};
+type BenchPolicyLimits = PolicyLimits & { readonly taskStallMs: number };
+
+export const POLICY_LIMITS: BenchPolicyLimits = {
+  maxPolicies: 10,
+  maxFrequencyDays: 14,
+  maxRetentionCount: 14,
+  maxVolumes: 256,
+  taskTimeoutMs: 24 * 3600 * 1000,
+  taskStallMs: 2 * 3600 * 1000,
+  startJitterMs: 0,
+};
 
 /** How long a job may take in a test before it is taken for stuck. */
 const JOB_WAIT_MS = 20_000;
@@ -50,6 +72,13 @@ export class ServiceBench {
   readonly volumes: VolumeService;
   readonly backups: BackupService;
   readonly jobs: JobService;
+  readonly backupTags: BackupTagService;
+  readonly sharings: SharingService;
+  readonly traces: TraceService;
+  readonly policies: PolicyService;
+  readonly retention: RetentionRunner;
+  /** Looks when it is told to; `start` was not called. */
+  readonly scheduler: Scheduler;
   readonly catalog: Catalog;
   readonly runner: JobRunner;
   readonly sweeper: TrashSweeper;
@@ -66,6 +95,7 @@ export class ServiceBench {
     parts: Pick<ServiceBench, 'store' | 'catalog' | 'caller' | 'stranger' | 'folder'>,
     repository: Repository,
     limits: BackupLimits,
+    policyLimits: BenchPolicyLimits,
     stack: AsyncDisposableStack,
   ) {
     const { store, catalog, caller, stranger, folder } = parts;
@@ -84,13 +114,22 @@ export class ServiceBench {
     const drivers = new VolumeRegistry([driver]);
     const sweep = (projectId: ProjectId) => sweepTrash(repository, projectId);
     this.sweeper = new TrashSweeper({ ...base, ledger: catalog.ledger, sweepTrash: sweep });
-    const handlers = createJobHandlers({ ...base, repository, drivers, sweeper: this.sweeper });
-    this.runner = new JobRunner({ ...base, handlers, maxJobs: 2, runnerId: 'test' });
     const wakeJobs = () => this.runner.wake();
+    this.retention = new RetentionRunner({ ...base, wakeJobs });
+    const { sweeper, retention } = this;
+    const handlers = createJobHandlers({ ...base, repository, drivers, sweeper, retention });
+    this.runner = new JobRunner({ ...base, handlers, maxJobs: 2, runnerId: 'test' });
     const place = { hostName: 'host', availabilityZone: 'az-1' };
     this.volumes = new VolumeService({ ...base, ...place, drivers, wakeJobs });
     const exports = new ExportOpener({ ...base, repository, runner: this.runner });
     this.backups = new BackupService({ ...base, ...place, exports, limits, wakeJobs });
+    this.backupTags = new BackupTagService(base);
+    this.sharings = new SharingService(base);
+    this.traces = new TraceService(base);
+    const starter = new TaskStarter({ ...base, backups: this.backups, wakeJobs });
+    this.scheduler = new Scheduler({ ...base, ...policyLimits, startTask: (task) => starter.startTask(task) });
+    const wakeScheduler = () => void this.scheduler.lookOnce();
+    this.policies = new PolicyService({ ...base, limits: policyLimits, backups: this.backups, wakeScheduler });
     this.jobs = new JobService({ catalog, progressOf: (jobId) => this.runner.progressOf(jobId) });
   }
 
@@ -108,8 +147,11 @@ export class ServiceBench {
     const caller = await addCaller(catalog, ['admin', 'member']);
     const stranger = await addCaller(catalog, ['member']);
     const limits = { backups: -1, backupGigabytes: -1, backupsPerVolume: 0, ...options.limits };
-    const bench = new ServiceBench({ store, catalog, caller, stranger, folder }, repository, limits, stack.move());
+    const policyLimits = { ...POLICY_LIMITS, ...options.policyLimits };
+    const parts = { store, catalog, caller, stranger, folder };
+    const bench = new ServiceBench(parts, repository, limits, policyLimits, stack.move());
     bench.#stack.defer(() => bench.runner.stop());
+    bench.#stack.defer(() => bench.scheduler.stop());
     return bench;
   }
 
@@ -203,7 +245,19 @@ export class ServiceBench {
       volumes: (await catalog.volumes.list({}, page)).items,
       backups: (await catalog.backups.list({}, page)).items,
       jobs: (await catalog.jobs.list({ includeInternal: true }, page)).items,
+      sharings: await this.#listOfProjects((projectId) =>
+        catalog.sharings.list({ projectId, isReceived: false }, page),
+      ),
+      traces: await this.#listOfProjects((projectId) => catalog.traces.list({ projectId }, page)),
+      policies: await this.#listOfProjects((projectId) => catalog.policies.list({ projectId }, page)),
     };
+  }
+
+  async #listOfProjects<Item>(
+    list: (projectId: ProjectId) => Promise<{ items: readonly Item[] }>,
+  ): Promise<readonly Item[]> {
+    const projects = await this.catalog.projects.list();
+    return (await Promise.all(projects.map(({ projectId }) => list(projectId)))).flatMap(({ items }) => items);
   }
 
   /** The call is refused with `code`, and no row has changed. */

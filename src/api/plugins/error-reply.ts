@@ -2,15 +2,17 @@
 // At 5xx nothing leaves but a code and the request id; the rest is in the log.
 import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorCode, VbsError } from '../../core/errors.ts';
+import { type ErrorCode, policyWireOf, VbsError } from '../../core/errors.ts';
 import { REQUEST_BODY_MAX_BYTES } from '../../core/limits.ts';
 import type { Logger } from '../../core/ports.ts';
-import { type Family, pathOfUrl } from './family.ts';
+import { type Family, isVbsFamily, pathOfUrl } from './family.ts';
 import { addVersionHeaders, beginRequest, refuseUnrouted } from './request-guard.ts';
 import type { RouteTable } from './route-table.ts';
 
 /** Where a family answers another status than the table of errors says. */
 const VBS_STATUS: Partial<Record<ErrorCode, number>> = { ROLES_EMPTY: 401 };
+/** A marker that is unknown is a bad parameter there (contract 1.8). */
+const POLICY_STATUS: Partial<Record<ErrorCode, number>> = { ...VBS_STATUS, MARKER_NOT_FOUND: 400 };
 const NATIVE_STATUS: Partial<Record<ErrorCode, number>> = {
   PROJECT_MISMATCH: 400,
   QUOTA_BACKUPS_EXCEEDED: 413,
@@ -49,6 +51,7 @@ export function shapeError(error: VbsError, family: Family, requestId: string): 
   const status = statusOf(error, family);
   const message = status >= 500 ? `${error.code} (request ${requestId})` : error.message;
   if (family === 'vbs') return { status, body: { error: { code: error.spec.wire, message } } };
+  if (family === 'policy') return { status, body: { error: { code: policyWireOf(error.code), message } } };
   if (family === 'identity' || status === 401) {
     return { status, body: { error: { code: status, title: STATUS_CODES[status] ?? 'Error', message } } };
   }
@@ -60,8 +63,12 @@ export function shapeError(error: VbsError, family: Family, requestId: string): 
 }
 
 function statusOf(error: VbsError, family: Family): number {
-  const overrides = family === 'vbs' ? VBS_STATUS : NATIVE_STATUS;
-  return overrides[error.code] ?? error.spec.status;
+  return statusOverrides(family)[error.code] ?? error.spec.status;
+}
+
+function statusOverrides(family: Family): Partial<Record<ErrorCode, number>> {
+  if (family === 'policy') return POLICY_STATUS;
+  return family === 'vbs' ? VBS_STATUS : NATIVE_STATUS;
 }
 
 /** What Fastify itself refuses, in our codes. */
@@ -108,7 +115,7 @@ function sendError(cause: unknown, request: FastifyRequest, reply: FastifyReply,
   const { status, body } = shapeError(error, request.guard.family, request.id);
   if (status >= 500) logFailure(error, request, deps.logger);
   if (status === 401) reply.header('WWW-Authenticate', `Keystone uri="${request.guard.origin}/identity/v3"`);
-  if (status === 413 && request.guard.family !== 'vbs') reply.header('Retry-After', '0');
+  if (status === 413 && !isVbsFamily(request.guard.family)) reply.header('Retry-After', '0');
   // Bytes, because Fastify would add a charset parameter where no hook can take it away (refused by the router).
   return reply
     .code(status)

@@ -17,6 +17,25 @@ import {
   RestoreNativeBackupBody,
 } from '../schemas/native-backups.ts';
 import { ERROR_SCHEMAS, referWithin } from '../schemas/openapi.ts';
+import {
+  CreatePolicyBody,
+  ModifyPolicyBody,
+  PolicyBody,
+  PolicyReference,
+  RetentionPreviewBody,
+} from '../schemas/policies.ts';
+import {
+  AssociateBody,
+  AssociateResult,
+  DisassociateBody,
+  DisassociateResult,
+  PolicyVolumeList,
+} from '../schemas/policy-resources.ts';
+import { TaskList } from '../schemas/policy-tasks.ts';
+import { NewSharing, ShareBackupBody, SharingBody } from '../schemas/sharings.ts';
+import { TagSearchBody, TagSearchResult } from '../schemas/tag-search.ts';
+import { TagActionBody, TagBody, TagList, TagValueList } from '../schemas/tags.ts';
+import { TraceBody } from '../schemas/traces.ts';
 import { MetaBody, MetadataBody, VolumeActionBody } from '../schemas/volume-actions.ts';
 import { AdoptVolumeBody, CreateVolumeBody, UpdateVolumeBody, VolumeBody, VolumeSummary } from '../schemas/volumes.ts';
 
@@ -29,6 +48,27 @@ const NAMED_SCHEMAS = [
   CloudBackupQuota,
   JobReference,
   JobBody,
+  CreatePolicyBody,
+  ModifyPolicyBody,
+  PolicyReference,
+  PolicyBody,
+  RetentionPreviewBody,
+  TaskList,
+  AssociateBody,
+  AssociateResult,
+  DisassociateBody,
+  DisassociateResult,
+  PolicyVolumeList,
+  TagBody,
+  TagActionBody,
+  TagList,
+  TagValueList,
+  TagSearchBody,
+  TagSearchResult,
+  ShareBackupBody,
+  NewSharing,
+  SharingBody,
+  TraceBody,
   NativeBackup,
   NativeBackupSummary,
   CreateNativeBackupBody,
@@ -50,6 +90,8 @@ const NAMED_SCHEMAS = [
 const TAGS = [
   { name: 'cloudbackups', description: 'Backups, the VBS way: every change is a job' },
   { name: 'jobs', description: 'Durable units of work' },
+  { name: 'policies', description: 'Backups that are made and deleted by a schedule' },
+  { name: 'sharing', description: 'Backups shown to other projects' },
   { name: 'native backups', description: 'Backups, the OpenStack way' },
   { name: 'volumes', description: 'Volumes, the OpenStack way' },
   { name: 'service', description: 'What the service consists of' },

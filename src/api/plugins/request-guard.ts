@@ -7,7 +7,7 @@ import { type ProjectId, parseHexId } from '../../core/ids.ts';
 import type { Role } from '../../core/model.ts';
 import { type Caller, requireProject, requireRole } from '../../services/caller.ts';
 import { isAcceptable } from './accept.ts';
-import { type Family, familyOfPath, pathOfUrl } from './family.ts';
+import { type Family, familyOfPath, isVbsFamily, pathOfUrl } from './family.ts';
 import { formatMicroversion, MICROVERSION_MIN, type Microversion, negotiateMicroversion } from './microversion.ts';
 import type { RouteTable } from './route-table.ts';
 
@@ -75,7 +75,7 @@ export function beginRequest(request: FastifyRequest, reply: FastifyReply, publi
   request.guard = { family, origin, version: MICROVERSION_MIN, caller: undefined, projectId: undefined };
   reply.header('x-openstack-request-id', request.id);
   reply.header('x-compute-request-id', request.id);
-  if (family === 'vbs') reply.header('X-Request-Id', request.id);
+  if (isVbsFamily(family) || family === 'sharing') reply.header('X-Request-Id', request.id);
   reply.header('X-Content-Type-Options', 'nosniff');
   reply.header('X-Frame-Options', 'DENY');
   reply.header('Referrer-Policy', 'no-referrer');

@@ -119,6 +119,13 @@ export function checkDeletedBackupId(text: string): BackupId {
   return backupId;
 }
 
+/** The id in the path of calls about tags: what no backup can have is simply unknown. @throws BACKUP_NOT_FOUND */
+export function checkTaggedBackupId(text: string): BackupId {
+  const backupId = parseUuid<BackupId>(text);
+  if (backupId === undefined) throw new VbsError('BACKUP_NOT_FOUND', { backupId: text.slice(0, 64) });
+  return backupId;
+}
+
 /** @throws MEDIA_TYPE_UNSUPPORTED, RESTORE_MALFORMED and the RESTORE_* codes of the ids */
 export function checkRestoreCloudBackup(
   body: ParsedBody,

@@ -28,6 +28,27 @@ export function queryCount(query: QueryValues, key: string): number | undefined 
   return Number(text);
 }
 
+/** As queryText; an empty text is no filter on the VBS families (contract 1.10). @throws REQUEST_FIELD_INVALID */
+export function filledText(query: QueryValues, key: string): string | undefined {
+  const text = queryText(query, key);
+  return text === '' ? undefined : text;
+}
+
+/** @throws REQUEST_FIELD_INVALID */
+export function filledCount(query: QueryValues, key: string): number | undefined {
+  return filledText(query, key) === undefined ? undefined : queryCount(query, key);
+}
+
+/** The id of the last item seen. @throws MARKER_NOT_FOUND for what can be no id at all */
+export function filledMarker(query: QueryValues): string | undefined {
+  return parseMarker(filledText(query, 'marker'));
+}
+
+/** The query without its empty values: on the VBS families they mean that nothing is asked (contract 1.10). */
+export function withoutEmptyValues(query: QueryValues): QueryValues {
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''));
+}
+
 type Direction = 'asc' | 'desc';
 
 /** One page of a list, with the services' names of sort keys. An empty `sort` means newest first. */

@@ -1,7 +1,7 @@
 // The description of routes for /openapi.json. Fastify never validates with these schemas (see parse.ts): they are for
 // readers and generators of clients.
 import { type TSchema, Type } from 'typebox';
-import { type Family, familyOfPath } from '../plugins/family.ts';
+import { type Family, familyOfPath, isVbsFamily } from '../plugins/family.ts';
 
 export type RouteDoc = {
   readonly summary: string;
@@ -24,7 +24,7 @@ export const ERROR_SCHEMAS: readonly TSchema[] = [
         message: Type.String(),
       }),
     },
-    { $id: 'VbsError', description: 'Error of the cloudbackups and jobs families' },
+    { $id: 'VbsError', description: 'Error of the cloudbackups, jobs and policy families' },
   ),
   Type.Record(
     Type.String(),
@@ -63,10 +63,12 @@ const PUBLIC_STATUSES: ReadonlySet<number> = new Set([405, 406, 500, 503]);
 const PARAMETER_TEXTS: Readonly<Record<string, string>> = {
   project_id: 'Project of the token, 32 hex digits',
   backup_id: 'Backup id',
+  policy_id: 'Policy id',
   volume_id: 'Volume id',
   job_id: 'Job id',
+  sharing_id: 'Sharing id',
   type_id: 'Volume type id',
-  key: 'Metadata key',
+  key: 'Key of metadata or of a tag, percent-encoded',
   identity_project_id: 'Project id',
 };
 
@@ -128,6 +130,6 @@ export function referWithin(schema: unknown): unknown {
 }
 
 function errorSchema(family: Family, status: number): string {
-  if (family === 'vbs') return 'VbsError';
+  if (isVbsFamily(family)) return 'VbsError';
   return family === 'identity' || status === 401 ? 'IdentityError' : 'NativeFault';
 }

@@ -24,6 +24,19 @@ export function viewBackupSummary(backup: Backup, links: LinkBase): Record<strin
 
 export function viewBackup(backup: Backup, options: BackupViewOptions): Record<string, unknown> {
   return {
+    ...viewCommonKeys(backup),
+    ...viewFaceKeys(backup, options),
+    links: resourceLinks(options.links, 'backups', backup.backupId),
+  };
+}
+
+/** Within a sharing: without links and owner. */
+export function viewSharedBackup(backup: Backup): Record<string, unknown> {
+  return { ...viewCommonKeys(backup), service_metadata: viewServiceMetadata(backup, undefined) };
+}
+
+function viewCommonKeys(backup: Backup): Record<string, unknown> {
+  return {
     id: backup.backupId,
     status: backup.status,
     size: bytesToGib(backup.sizeBytes),
@@ -40,8 +53,6 @@ export function viewBackup(backup: Backup, options: BackupViewOptions): Record<s
     fail_reason: backup.failReason,
     is_incremental: backup.isIncremental,
     has_dependent_backups: backup.hasDependents,
-    ...viewFaceKeys(backup, options),
-    links: resourceLinks(options.links, 'backups', backup.backupId),
   };
 }
 

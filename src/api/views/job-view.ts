@@ -22,7 +22,7 @@ export function viewJob(job: JobView, options: { withProgress: boolean }): Recor
     job_type: JOB_TYPES[job.kind],
     begin_time: formatJobTime(job.createdAt),
     end_time: formatOptional(job.endedAt, formatJobTime),
-    error_code: job.status === 'FAIL' ? wireCodeOf(job.errorCode) : null,
+    error_code: job.status === 'FAIL' ? wireCodeOf(job) : null,
     fail_reason: job.status === 'FAIL' ? (job.failReason ?? ERROR_TABLE.INTERNAL.message) : null,
     sub_jobs: [],
     ...(options.withProgress ? { progress: viewProgress(job) } : {}),
@@ -48,10 +48,19 @@ function viewEntities(job: Job): Record<string, string> {
   }
 }
 
-function wireCodeOf(errorCode: string | null): string {
+/** The codes that each kind of job documents for failures, and the one for whatever else went wrong (4.2 to 4.4). */
+const FAILURE_CODES: Partial<Record<JobKind, { readonly own: RegExp; readonly other: string }>> = {
+  backup: { own: /\.00[0-6]\d$/, other: 'VolumeBackup.0064' },
+  'delete-backup': { own: /\.01\d\d$/, other: 'VolumeBackup.0102' },
+  restore: { own: /\.(0089|0111|02\d\d)$/, other: 'VolumeBackup.0200' },
+};
+
+function wireCodeOf({ kind, errorCode }: Job): string {
   const code = errorCode !== null && Object.hasOwn(ERROR_TABLE, errorCode) ? errorCode : 'INTERNAL';
   // The cast repeats the check of the line above.
-  return ERROR_TABLE[code as ErrorCode].wire;
+  const { wire } = ERROR_TABLE[code as ErrorCode];
+  const documented = FAILURE_CODES[kind];
+  return documented === undefined || documented.own.test(wire) ? wire : documented.other;
 }
 
 /** Extension, shown on request only: nulls where nothing is known yet. */

@@ -10,6 +10,11 @@ export function formatNativeTime(at: number): string {
   return `${new Date(at).toISOString().slice(0, -1)}000`;
 }
 
+/** `2026-02-03T09:15:00.120`, no zone, always three digits: tasks and policies. */
+export function formatTaskTime(at: number): string {
+  return new Date(at).toISOString().slice(0, -1);
+}
+
 /** `2026-02-03T09:15:00.120000Z`: identity. */
 export function formatIdentityTime(at: number): string {
   return `${new Date(at).toISOString().slice(0, -1)}000Z`;

@@ -20,7 +20,8 @@ test('families by path', () => {
     '/v2/p/jobs/j': 'vbs',
     '/v1/p/jobs': 'vbs',
     '/v1/p/backups/b/data': 'vbs',
-    '/v2/p/backuppolicy': 'vbs',
+    '/v2/p/backuppolicy': 'policy',
+    '/v2/p/backuppolicyresources/x': 'policy',
     '/v2/p/backups': 'native2',
     '/v2/p/volumes/detail': 'native2',
     '/v3/p/backups': 'native3',
@@ -204,14 +205,43 @@ describe('error replies', () => {
     assert.equal(shape('QUOTA_BACKUPS_EXCEEDED', 'vbs').status, 400);
   });
 
+  test('codes and statuses of the policy family', () => {
+    const cases: [ErrorCode, number, string][] = [
+      ['TOKEN_MISSING', 401, 'AutoBackup.0002'],
+      ['TOKEN_INVALID', 401, 'AutoBackup.0003'],
+      ['ROLES_EMPTY', 401, 'AutoBackup.0005'],
+      ['ROLE_DENIED', 403, 'AutoBackup.0213'],
+      ['PROJECT_MISMATCH', 403, 'AutoBackup.0213'],
+      ['REQUEST_MALFORMED', 400, 'AutoBackup.0008'],
+      ['MEDIA_TYPE_UNSUPPORTED', 400, 'AutoBackup.0008'],
+      ['REQUEST_TOO_LARGE', 413, 'AutoBackup.0008'],
+      ['MARKER_NOT_FOUND', 400, 'AutoBackup.0008'],
+      ['QUOTA_BACKUPS_EXCEEDED', 400, 'AutoBackup.0218'],
+      ['QUOTA_BACKUP_GIGABYTES_EXCEEDED', 400, 'AutoBackup.0218'],
+      ['POLICY_NOT_FOUND', 404, 'AutoBackup.0205'],
+      ['POLICY_RUNNING', 409, 'AutoBackup.0225'],
+      ['POLICY_DELETION_FAILED', 500, 'AutoBackup.1300'],
+      ['POLICY_RUN_FAILED', 500, 'AutoBackup.1700'],
+      ['CATALOG_UNAVAILABLE', 503, 'AutoBackup.0009'],
+      ['INTERNAL', 500, 'AutoBackup.0009'],
+    ];
+    for (const [code, status, wire] of cases) {
+      const { status: given, body } = shape(code, 'policy');
+      assert.deepEqual([given, Object.keys(body)], [status, ['error']], code);
+      const error = body.error as Record<string, unknown>;
+      assert.deepEqual([Object.keys(error), error.code], [['code', 'message'], wire], code);
+    }
+  });
+
   test('every code has one key and an integer or VBS code in each family', () => {
     for (const code of Object.keys(ERROR_TABLE) as ErrorCode[]) {
-      for (const family of ['vbs', 'native2', 'native3', 'identity', 'plain'] as const) {
+      for (const family of ['vbs', 'policy', 'native2', 'native3', 'identity', 'plain'] as const) {
         const { status, body } = shape(code, family);
         const keys = Object.keys(body);
         assert.equal(keys.length, 1, code);
         const fault = body[keys[0] ?? ''] as { code: unknown; message: unknown };
-        if (family === 'vbs') assert.match(String(fault.code), /^(VolumeBackup|common)\.\d{4}$/);
+        if (family === 'policy') assert.match(String(fault.code), /^AutoBackup\.\d{4}$/);
+        else if (family === 'vbs') assert.match(String(fault.code), /^(VolumeBackup|AutoBackup|common)\.\d{4}$/);
         else assert.equal(fault.code, status);
         if (status >= 500) assert.equal(fault.message, `${code} (request req-1)`);
       }

@@ -182,12 +182,32 @@ describe('a job', () => {
     }
   });
 
-  test('errors are told on FAIL only; an unknown code is an internal one', () => {
+  test('errors are told on FAIL only', () => {
     const retried = viewJob({ ...JOB, status: 'RUNNING', endedAt: null }, { withProgress: false });
     assert.deepEqual([retried.error_code, retried.fail_reason, retried.end_time], [null, null, null]);
     const odd = viewJob({ ...JOB, errorCode: 'constructor', failReason: null }, { withProgress: false });
-    assert.equal(odd.error_code, 'VolumeBackup.0900');
+    assert.equal(odd.error_code, 'VolumeBackup.0064');
     assert.equal(typeof odd.fail_reason, 'string');
+  });
+
+  test('that failed has a code that its kind documents, whatever went wrong', () => {
+    const cases = [
+      ['backup', 'VOLUME_UNAVAILABLE', '0017'],
+      ['backup', 'VOLUME_IO', '0063'],
+      ['backup', 'DATA_CORRUPT', '0064'],
+      ['backup', 'JOB_ABANDONED', '0064'],
+      ['delete-backup', 'STORAGE_IO', '0102'],
+      ['delete-backup', 'EPOCH_CONFLICT', '0102'],
+      ['restore', 'DATA_CORRUPT', '0200'],
+      ['restore', 'STORAGE_FULL', '0200'],
+      ['restore', 'VOLUME_IO', '0200'],
+      ['restore', 'RESTORE_VOLUME_TOO_SMALL', '0209'],
+      ['export', 'EXPORT_CUT_SHORT', '0900'],
+    ] as const;
+    for (const [kind, errorCode, code] of cases) {
+      const view = viewJob({ ...JOB, kind, errorCode }, { withProgress: false });
+      assert.equal(view.error_code, `VolumeBackup.${code}`, `${kind} ${errorCode}`);
+    }
   });
 
   test('progress is shown on request only', () => {

@@ -37,6 +37,7 @@ export function sampleBackup(changes: Partial<Backup> = {}): Backup {
     userId,
     volumeId: newUuid(),
     jobId: newUuid(),
+    policyId: null,
     name: 'nightly',
     description: null,
     status: 'available',

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type JobId, newHexId, newUuid, type ProjectId } from '../../../src/core/ids.ts';
-import { JOB_KEEP_DAYS } from '../../../src/core/limits.ts';
+import { JOB_KEEP_DAYS, TRACE_KEEP_DAYS } from '../../../src/core/limits.ts';
 import { silentLogger } from '../../../src/core/ports.ts';
 import type { Catalog } from '../../../src/db/catalog.ts';
+import { recordTrace } from '../../../src/services/audit.ts';
+import { RetentionRunner } from '../../../src/services/retention-runner.ts';
 import { TrashSweeper } from '../../../src/services/trash-sweeper.ts';
 import { Upkeep } from '../../../src/services/upkeep.ts';
 import { makeSqlite } from '../../support/test-catalog.ts';
@@ -26,14 +28,35 @@ it('forgets jobs that ended long ago, and only those', async () => {
   const catalog = await database.open();
   const sweepTrash = async () => ({ deletedCount: 0 });
   const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger: silentLogger, sweepTrash });
+  const retention = new RetentionRunner({ catalog, clock, logger: silentLogger, wakeJobs: () => undefined });
   const old = await addEndedJob(catalog, NOW_AT - JOB_KEEP_DAYS * DAY_MS - 1);
   const kept = await addEndedJob(catalog, NOW_AT - JOB_KEEP_DAYS * DAY_MS + 1);
-  const upkeep = new Upkeep({ catalog, sweeper, clock, logger: silentLogger });
+  const upkeep = new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger });
   upkeep.start();
   await upkeep.stop();
-  await new Upkeep({ catalog, sweeper, clock, logger: silentLogger }).runOnce();
+  await new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger }).runOnce();
   assert.equal(await catalog.jobs.get(old.projectId, old.jobId), undefined);
   assert.notEqual(await catalog.jobs.get(kept.projectId, kept.jobId), undefined);
+});
+
+it('forgets audit traces that are old, and only those', async () => {
+  await using database = await makeSqlite();
+  const catalog = await database.open();
+  const sweepTrash = async () => ({ deletedCount: 0 });
+  const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger: silentLogger, sweepTrash });
+  const retention = new RetentionRunner({ catalog, clock, logger: silentLogger, wakeJobs: () => undefined });
+  const projectId = newHexId<ProjectId>();
+  await catalog.projects.insert({ projectId, name: projectId, domainId: 'default', description: '', createdAt: 0 });
+  const event = { projectId, actor: null, traceName: 'scheduleDeleteBackup', resourceName: null } as const;
+  for (const ageMs of [TRACE_KEEP_DAYS * DAY_MS + 1, TRACE_KEEP_DAYS * DAY_MS]) {
+    await recordTrace(catalog, { ...event, resourceId: newUuid(), createdAt: NOW_AT - ageMs });
+  }
+  await new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger }).runOnce();
+  const { items } = await catalog.traces.list({ projectId }, { limit: 10 });
+  assert.deepEqual(
+    items.map(({ createdAt, userId, resourceType }) => [createdAt, userId, resourceType]),
+    [[NOW_AT - TRACE_KEEP_DAYS * DAY_MS, null, 'autobackup']],
+  );
 });
 
 it('sweeps one project at a time, each request anew, whatever the one before met', async () => {

@@ -200,6 +200,7 @@ async function restoreBackup({ backups, volumes }: ApiDeps, call: ProjectCall): 
       volumeType: null,
       availabilityZone: null,
       backupId,
+      isRestore: true,
       snapshotId: null,
       metadata: {},
     });

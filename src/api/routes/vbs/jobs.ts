@@ -1,7 +1,7 @@
 // /v1/{project_id}/jobs (contract 3.6); one job is shown below /v2 as well, where two SDKs ask for it.
 import type { ApiDeps, ProjectRoute } from '../../route.ts';
 import { checkJobId, JobBody, JobList, JobListQuery, JobQuery, parseJobFilter } from '../../schemas/jobs.ts';
-import { parseListPage, queryBoolean } from '../../schemas/list-query.ts';
+import { parseListPage, queryBoolean, withoutEmptyValues } from '../../schemas/list-query.ts';
 import { viewJob } from '../../views/job-view.ts';
 
 export function jobRoutes({ jobs }: ApiDeps): ProjectRoute[] {
@@ -26,7 +26,9 @@ export function jobRoutes({ jobs }: ApiDeps): ProjectRoute[] {
         query: JobListQuery,
         ok: { status: 200, schema: JobList },
       },
-      handle: async ({ caller, projectId, query }) => {
+      handle: async (call) => {
+        const { caller, projectId } = call;
+        const query = withoutEmptyValues(call.query);
         const filter = parseJobFilter(query);
         const { limit, offset, markerId } = parseListPage(query, {});
         const withProgress = queryBoolean(query, 'progress') === true;

@@ -1,0 +1,260 @@
+// Every operation of the VBS reference, of the OpenStack API that VBS clients use beside it, and of the extensions that
+// console and clients need: what docs/api-compat.md says each of them is here. Numbers are those of the API contract.
+
+export type Route = { readonly method: string; readonly path: string };
+
+export type Operation = {
+  readonly number: number;
+  readonly group: Group;
+  readonly purpose: string;
+  /** Parameters in braces. The first is the documented one, the others are its aliases. */
+  readonly routes: readonly Route[];
+  /** What of it is missing, and why; absent for what is whole. */
+  readonly gap?: string;
+};
+
+export const GROUPS = [
+  'Backups and jobs',
+  'Policies',
+  'Sharing',
+  'Tags of backups',
+  'Native backups',
+  'Volumes and the rest of the native API',
+  'Identity and discovery',
+] as const;
+export type Group = (typeof GROUPS)[number];
+
+const PROJECT = '{project_id}';
+const NO_SNAPSHOTS = 'Volumes have no snapshots of their own yet; every backup takes an internal one.';
+const NO_QUOTA_SETS = 'Not offered yet: quotas are settings of the service; see operation 5 for usage.';
+const NOT_YET = 'Not offered yet.';
+
+/** `GET POST` of `/path`, each on every prefix. */
+function on(prefixes: readonly string[], methods: string, tails: readonly string[]): Route[] {
+  return tails.flatMap((tail) =>
+    methods.split(' ').flatMap((method) => prefixes.map((prefix) => ({ method, path: `${prefix}${tail}` }))),
+  );
+}
+
+const vbs = (methods: string, ...tails: string[]): Route[] => on([`/v2/${PROJECT}`], methods, tails);
+const native = (methods: string, ...tails: string[]): Route[] =>
+  on([`/v3/${PROJECT}`, '/v3', `/v2/${PROJECT}`], methods, tails);
+const native3 = (methods: string, ...tails: string[]): Route[] => on([`/v3/${PROJECT}`, '/v3'], methods, tails);
+const identity = (methods: string, ...tails: string[]): Route[] => on(['/identity/v3'], methods, tails);
+
+function list(
+  group: Group,
+  rows: readonly (readonly [number: number, purpose: string, routes: readonly Route[], gap?: string])[],
+): Operation[] {
+  return rows.map(([number, purpose, routes, gap]) => ({
+    ...{ number, group, purpose, routes },
+    ...(gap === undefined ? {} : { gap }),
+  }));
+}
+
+const BACKUPS = list('Backups and jobs', [
+  [1, 'Create a backup', vbs('POST', '/cloudbackups'), `\`snapshot_id\`: always unknown (404). ${NO_SNAPSHOTS}`],
+  [2, 'Delete a backup, deprecated form', vbs('POST', '/cloudbackups/{backup_id}')],
+  [3, 'Delete a backup', vbs('DELETE', '/cloudbackups/{backup_id}')],
+  [4, 'Restore a backup', vbs('POST', '/cloudbackups/{backup_id}/restore')],
+  [5, 'Quotas of backups', vbs('GET', '/cloudbackups/quota')],
+  [6, 'Show a job', [...on([`/v1/${PROJECT}`], 'GET', ['/jobs/{job_id}']), ...vbs('GET', '/jobs/{job_id}')]],
+  [7, 'List jobs', on([`/v1/${PROJECT}`], 'GET', ['/jobs'])],
+]);
+
+const POLICIES = list('Policies', [
+  [8, 'Create a policy', vbs('POST', '/backuppolicy')],
+  [9, 'List policies', vbs('GET', '/backuppolicy')],
+  [10, 'Show a policy', vbs('GET', '/backuppolicy/{policy_id}')],
+  [11, 'Modify, enable, disable a policy', vbs('PUT', '/backuppolicy/{policy_id}')],
+  [12, 'Delete a policy', vbs('DELETE', '/backuppolicy/{policy_id}')],
+  [13, 'Run a policy now', vbs('POST', '/backuppolicy/{policy_id}/action')],
+  [14, 'List tasks of a policy', vbs('GET', '/backuppolicy/{policy_id}/backuptasks')],
+  [15, 'Associate volumes', vbs('POST', '/backuppolicyresources')],
+  [16, 'Disassociate volumes', vbs('POST', '/backuppolicyresources/{policy_id}/deleted_resources')],
+  [17, 'List associated volumes', vbs('GET', '/backuppolicyresources/{policy_id}')],
+  [18, 'Tags of all policies', vbs('GET', '/backuppolicy/tags')],
+  [19, 'Tags of a policy', vbs('GET', '/backuppolicy/{policy_id}/tags')],
+  [20, 'Add or overwrite a tag', vbs('POST', '/backuppolicy/{policy_id}/tags')],
+  [21, 'Remove a tag', vbs('DELETE', '/backuppolicy/{policy_id}/tags/{key}')],
+  [22, 'Change tags in a batch', vbs('POST', '/backuppolicy/{policy_id}/tags/action')],
+  [23, 'Find policies by tags', vbs('POST', '/backuppolicy/resource_instances/action')],
+]);
+
+const SHARING = list('Sharing', [
+  [24, 'Share a backup', vbs('POST', '/os-vendor-backup-sharing')],
+  [25, 'List sharings', vbs('GET', '/os-vendor-backup-sharing/detail')],
+  [26, 'Count sharings', vbs('GET', '/os-vendor-backup-sharing/count')],
+  [27, 'Show a sharing', vbs('GET', '/os-vendor-backup-sharing/{id}')],
+  [28, 'Cancel a sharing, or all of a backup', vbs('DELETE', '/os-vendor-backup-sharing/{id}')],
+]);
+
+const BACKUP_TAGS = list('Tags of backups', [
+  [29, 'Tags of a backup; add one', vbs('GET POST', '/cloudbackups/{backup_id}/tags')],
+  [30, 'Remove a tag', vbs('DELETE', '/cloudbackups/{backup_id}/tags/{key}')],
+  [31, 'Change tags in a batch', vbs('POST', '/cloudbackups/{backup_id}/tags/action')],
+  [32, 'Tags of all backups', vbs('GET', '/cloudbackups/tags')],
+  [33, 'Find backups by tags', vbs('POST', '/cloudbackups/resource_instances/action')],
+]);
+
+const UPDATE = [...native3('PUT', '/backups/{backup_id}')];
+const NATIVE_BACKUPS = list('Native backups', [
+  [40, 'Create a backup', native('POST', '/backups'), `\`snapshot_id\`: always unknown (404). ${NO_SNAPSHOTS}`],
+  [41, 'List backups', native('GET', '/backups')],
+  [42, 'List backups with details', native('GET', '/backups/detail')],
+  [43, 'Show a backup', native('GET', '/backups/{backup_id}')],
+  [44, "Show a backup, on the VBS reference's path", native3('GET', '/native/backups/{backup_id}')],
+  [45, 'Delete a backup', native('DELETE', '/backups/{backup_id}')],
+  [46, 'Restore a backup', native('POST', '/backups/{backup_id}/restore')],
+  [47, 'Rename or describe a backup', UPDATE, NOT_YET],
+  [48, 'Reset the status, delete by force', native('POST', '/backups/{backup_id}/action'), NOT_YET],
+  [49, 'Export the record of a backup', native('GET', '/backups/{backup_id}/export_record'), NOT_YET],
+  [50, 'Import the record of a backup', native('POST', '/backups/import_record'), NOT_YET],
+  [
+    51,
+    'The same below `/native`',
+    [
+      ...native3('POST GET', '/native/backups'),
+      ...native3('GET', '/native/backups/detail', '/native/backups/{backup_id}'),
+      ...native3('DELETE PUT', '/native/backups/{backup_id}'),
+      ...native3('POST', '/native/backups/{backup_id}/restore', '/native/backups/{backup_id}/action'),
+      ...native3('GET', '/native/backups/{backup_id}/export_record'),
+      ...native3('POST', '/native/backups/import_record'),
+    ],
+    'Without operations 47 to 50.',
+  ],
+]);
+
+const VOLUMES = list('Volumes and the rest of the native API', [
+  [60, 'Create a volume', native('POST', '/volumes'), 'Empty or from a backup; not from snapshots, volumes or images.'],
+  [61, 'List volumes', native('GET', '/volumes', '/volumes/detail')],
+  [62, 'Totals of volumes', native3('GET', '/volumes/summary'), NOT_YET],
+  [63, 'Show, rename, delete a volume', native('GET PUT DELETE', '/volumes/{id}')],
+  [
+    64,
+    'Actions on a volume',
+    native('POST', '/volumes/{id}/action'),
+    '`os-extend`, `os-force_delete` and `os-unmanage`; any other answers 400.',
+  ],
+  [
+    65,
+    'Metadata of a volume',
+    [...native('GET POST PUT', '/volumes/{id}/metadata'), ...native('GET PUT DELETE', '/volumes/{id}/metadata/{key}')],
+  ],
+  [66, 'Create a snapshot', native('POST', '/snapshots'), NO_SNAPSHOTS],
+  [67, 'List snapshots', native('GET', '/snapshots', '/snapshots/detail'), NO_SNAPSHOTS],
+  [68, 'Show, rename, delete a snapshot', native('GET PUT DELETE', '/snapshots/{id}'), NO_SNAPSHOTS],
+  [69, 'Actions on a snapshot', native('POST', '/snapshots/{id}/action'), NO_SNAPSHOTS],
+  [
+    70,
+    'Metadata of a snapshot',
+    [
+      ...native('GET POST PUT', '/snapshots/{id}/metadata'),
+      ...native('GET PUT DELETE', '/snapshots/{id}/metadata/{key}'),
+    ],
+    NO_SNAPSHOTS,
+  ],
+  [71, 'Volume types', native('GET', '/types', '/types/{id}', '/types/default')],
+  [
+    72,
+    'Manage volume types',
+    [...native('POST', '/types'), ...native('PUT DELETE', '/types/{id}')],
+    'There is one type, `__DEFAULT__`.',
+  ],
+  [
+    73,
+    'Extra specs of volume types',
+    [...native('GET POST', '/types/{id}/extra_specs'), ...native('GET PUT DELETE', '/types/{id}/extra_specs/{key}')],
+    'There is one type, `__DEFAULT__`, and it has none.',
+  ],
+  [74, 'Availability zones', native('GET', '/os-availability-zone')],
+  [75, 'Absolute limits', native('GET', '/limits'), NO_QUOTA_SETS],
+  [
+    76,
+    'Quotas of a project',
+    [
+      ...native('GET PUT DELETE', '/os-quota-sets/{quota_project_id}'),
+      ...native('GET', '/os-quota-sets/{quota_project_id}/defaults'),
+    ],
+    NO_QUOTA_SETS,
+  ],
+  [77, 'Default quotas', native('GET PUT', '/os-quota-class-sets/{class}'), NO_QUOTA_SETS],
+  [
+    78,
+    'Services',
+    [
+      ...native('GET', '/os-services'),
+      ...native('PUT', '/os-services/enable', '/os-services/disable', '/os-services/disable-log-reason'),
+    ],
+    'Listed, not switched: all of them are one process.',
+  ],
+  [79, 'Extensions', native('GET', '/extensions', '/extensions/{alias}'), NOT_YET],
+  [80, 'Permitted filters', native3('GET', '/resource_filters'), NOT_YET],
+  [81, 'Backends', native('GET', '/scheduler-stats/get_pools'), NOT_YET],
+  [
+    82,
+    'User messages',
+    [...native3('GET', '/messages'), ...native3('GET DELETE', '/messages/{id}')],
+    'Not offered yet: a failed job and the `fail_reason` of its backup tell what happened.',
+  ],
+  [
+    83,
+    'Attachments',
+    [
+      ...native3('POST GET', '/attachments'),
+      ...native3('GET PUT DELETE', '/attachments/{id}'),
+      ...native3('POST', '/attachments/{id}/action'),
+    ],
+    'Optional, and not offered: disks are attached by whoever runs the machines.',
+  ],
+  [
+    84,
+    'Other resources of Cinder',
+    native3('GET', '/groups', '/group_types', '/clusters', '/volume-transfers', '/consistencygroups', '/qos-specs'),
+    'Not part of a backup service: 404, as documented.',
+  ],
+  [
+    85,
+    'Adopt a disk in place',
+    [
+      ...native('POST', '/os-volume-manage'),
+      ...native3('GET POST', '/manageable_volumes'),
+      ...native3('GET', '/manageable_volumes/detail'),
+    ],
+    'Without the aliases of 3.8 (`/manageable_volumes`).',
+  ],
+]);
+
+const IDENTITY = list('Identity and discovery', [
+  [90, 'Versions', on([''], 'GET', ['/', '/v1', '/v2', '/v3'])],
+  [91, 'Versions of identity', on([''], 'GET', ['/identity', '/identity/v3'])],
+  [
+    92,
+    'Issue a token',
+    identity('POST', '/auth/tokens'),
+    'Methods `password` and `token`, no application credentials.',
+  ],
+  [93, 'Validate, revoke a token', identity('GET HEAD DELETE', '/auth/tokens')],
+  [
+    94,
+    'Catalog, projects and domains of the caller',
+    identity('GET', '/auth/catalog', '/auth/projects', '/auth/domains'),
+    'Without `/auth/domains`: there is one domain, `default`.',
+  ],
+  [
+    95,
+    'Projects, users, domains',
+    identity('GET', '/projects', '/projects/{id}', '/users/{id}', '/domains'),
+    'Projects only; users and domains are not shown.',
+  ],
+]);
+
+export const OPERATIONS: readonly Operation[] = [
+  ...BACKUPS,
+  ...POLICIES,
+  ...SHARING,
+  ...BACKUP_TAGS,
+  ...NATIVE_BACKUPS,
+  ...VOLUMES,
+  ...IDENTITY,
+];
