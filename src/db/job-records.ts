@@ -120,6 +120,8 @@ export class JobRecords {
         .set({
           status: 'RUNNING',
           attempt: listed.attempt + 1,
+          // One that was given back is INIT: only a runner that died leaves a job RUNNING.
+          crashes: sql<number>`crashes + case when status = 'RUNNING' then 1 else 0 end`,
           started_at: nowAt,
           runner_id: lease.runnerId,
           lease_until: lease.leaseUntil,
@@ -134,7 +136,7 @@ export class JobRecords {
       }
       const job = toJob(row);
       const claim = { jobId: job.jobId, projectId: job.projectId, attempt: job.attempt };
-      return { job, claim, failures: row.failures, lastError: row.last_error };
+      return { job, claim, failures: row.failures, crashes: row.crashes, lastError: row.last_error };
     });
   }
 
@@ -270,6 +272,7 @@ function toRow(job: NewJob) {
     snapshot_id: job.snapshotId ?? null,
     attempt: 0,
     failures: 0,
+    crashes: 0,
     last_error: null,
     payload: JSON.stringify(job.payload ?? {}),
     total_bytes: 0,

@@ -139,6 +139,8 @@ export type TakenJob = {
   readonly claim: JobClaim;
   /** Failed tries so far that count towards JOB_FAILURE_MAX. */
   readonly failures: number;
+  /** How often it was taken from a runner that never gave it back. */
+  readonly crashes: number;
   /** Why the last try failed. */
   readonly lastError: string | null;
 };

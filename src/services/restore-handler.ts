@@ -1,7 +1,8 @@
 // The job that writes a backup over a volume, or fills a new one.
-import type { VbsError } from '../core/errors.ts';
+import { isVbsError, type VbsError } from '../core/errors.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import type { BackupStatus, Volume, VolumeStatus } from '../core/model.ts';
+import { CONFIG_NAME, packIdOf } from '../core/object-names.ts';
 import { restoreBackup } from '../engine/restore-writer.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
 import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
@@ -30,7 +31,7 @@ export class RestoreHandler implements JobHandler {
 
   /** The volume is half written: it says so. The backup is as good as before, unless it is what could not be read. */
   async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {
-    const isDamaged = error.code === 'DATA_CORRUPT' || error.code === 'OBJECT_NOT_FOUND';
+    const isDamaged = await this.#isDamage(error);
     const updatedAt = this.#deps.clock.now();
     await this.#deps.catalog.transact(claim.projectId, async (records) => {
       await records.jobs.requireClaim(claim);
@@ -40,6 +41,9 @@ export class RestoreHandler implements JobHandler {
         const damage = isDamaged ? { isDamaged, failReason: error.message } : {};
         await records.backups.update(job.backupId, { status, ...damage, updatedAt });
       }
+      const packId = isDamaged ? packIdOf(job.projectId, String(error.details.object)) : undefined;
+      // Or the next backup of the same disk would find its chunks there and be as unreadable as this one.
+      if (packId !== undefined) await records.ledger.distrustPack(job.projectId, packId);
       const volume = job.volumeId === null ? undefined : await records.volumes.get(job.projectId, job.volumeId);
       if (volume !== undefined) {
         const status: VolumeStatus = volume.source === '' ? 'error' : 'error_restoring';
@@ -47,6 +51,16 @@ export class RestoreHandler implements JobHandler {
       }
       await records.jobs.end(claim, failedOutcome(error), updatedAt);
     });
+  }
+
+  /** A store that is not mounted lacks every object: what it holds is as good as before. */
+  async #isDamage(error: VbsError): Promise<boolean> {
+    if (!isVbsError(error, 'OBJECT_NOT_FOUND')) return isVbsError(error, 'DATA_CORRUPT');
+    const looked = this.#deps.repository.store.head(CONFIG_NAME);
+    return await looked.then(
+      (config) => config !== undefined,
+      () => false, // It cannot even be looked at; the restore's own error is the one to tell.
+    );
   }
 
   /** Makes the disk of a new volume; from then on the volume counts as written to, whatever happens. */

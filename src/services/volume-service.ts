@@ -1,7 +1,7 @@
 // Volumes: made empty or from a backup, adopted, extended, deleted, let go. The disk itself is the driver's; here are
 // the rows, and the order of row and disk that leaves nothing behind after a crash: the row first, in a state that
 // says so.
-import { VbsError } from '../core/errors.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import { type BackupId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import { LIST_LIMIT_MAX } from '../core/limits.ts';
 import type { Volume } from '../core/model.ts';
@@ -225,7 +225,9 @@ export class VolumeService {
       const { sizeBytes } = await driver.resize(toVolumeRef(plan.volume), plan.sizeBytes);
       return await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
     } catch (error) {
-      await this.#settle(projectId, volumeId, { status: 'error_extending' });
+      // A disk that is locked by another program was not touched.
+      const status = isVbsError(error, 'VOLUME_BUSY') ? 'available' : 'error_extending';
+      await this.#settle(projectId, volumeId, { status });
       throw error;
     }
   }
@@ -249,10 +251,9 @@ export class VolumeService {
   async recoverVolumes(): Promise<void> {
     const { logger } = this.#deps;
     for (const volume of await this.#listUnfinished()) {
-      const { volumeId, projectId, status } = volume;
+      const { volumeId, status } = volume;
       logger.warn({ volumeId, status }, 'a call was cut short; its volume is put right');
-      // The old size stands: bytes that an unfinished extension added read zero and are added again by the next one.
-      if (status === 'extending') await this.#settle(projectId, volumeId, { status: 'available' });
+      if (status === 'extending') await this.#recoverExtension(volume);
       else await this.#recoverEmptyVolume(volume);
     }
   }
@@ -264,6 +265,19 @@ export class VolumeService {
     const extending = await volumes.list({ status: 'extending' }, { limit: LIST_LIMIT_MAX });
     // What is made from a backup is its restore job's, which the runner takes up again.
     return [...creating.items.filter((volume) => volume.sourceBackupId === null), ...extending.items];
+  }
+
+  /** The disk may have grown before its row did. A backup wants both to agree, so the disk decides. */
+  async #recoverExtension(volume: Volume): Promise<void> {
+    const { volumeId, projectId } = volume;
+    try {
+      const measuredBytes = await this.#deps.drivers.driver(volume.driver).measure(toVolumeRef(volume));
+      const sizeBytes = Math.max(volume.sizeBytes, measuredBytes);
+      await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
+    } catch (error) {
+      this.#deps.logger.error({ volumeId, err: error }, 'the size of a volume could not be told');
+      await this.#settle(projectId, volumeId, { status: 'error_extending' });
+    }
   }
 
   async #recoverEmptyVolume(volume: Volume): Promise<void> {

@@ -100,6 +100,14 @@ export class FileDriver implements VolumeDriver {
     return { source, sizeBytes };
   }
 
+  async measure(volume: VolumeRef): Promise<number> {
+    return await onVolume(volume.source, async () => {
+      const path = await this.#locate(volume);
+      const stats = await stat(path);
+      return stats.isFile() ? stats.size : await this.#measureDevice(path, volume.source);
+    });
+  }
+
   async resize(volume: VolumeRef, sizeBytes: number): Promise<DriverVolume> {
     return await onVolume(volume.source, async () => {
       const path = await this.#locate(volume);

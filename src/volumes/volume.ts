@@ -91,6 +91,8 @@ export type VolumeDriver = {
    * regular file or block device, not readable and writable, empty, or larger than VOLUME_SIZE_MAX_BYTES.
    */
   adopt(reference: string): Promise<DriverVolume>;
+  /** Bytes of the disk as it is: a resize that was cut short may have grown it. @throws VOLUME_UNAVAILABLE */
+  measure(volume: VolumeRef): Promise<number>;
   /** Grows the disk; new bytes read zero. */
   resize(volume: VolumeRef, sizeBytes: number): Promise<DriverVolume>;
   /** Removes a disk that we made with everything of it; lets an adopted one go untouched. Harmless twice. */

@@ -17,7 +17,6 @@ export class PipelineThread {
 
   constructor(onDeath: (error: Error) => void) {
     this.#worker = new Worker(new URL('./thread.ts', import.meta.url));
-    this.#worker.unref();
     this.#worker.on('message', (envelope: ReplyEnvelope) => this.#settle(envelope));
     const die = (error: Error): void => {
       if (this.#death) return;
@@ -28,6 +27,8 @@ export class PipelineThread {
     };
     this.#worker.on('error', (cause) => die(new VbsError('INTERNAL', {}, { cause })));
     this.#worker.on('exit', () => die(new VbsError('SHUTTING_DOWN')));
+    // After the listeners: the one for messages makes the thread keep the process alive again.
+    this.#worker.unref();
   }
 
   /** Memory in `transfer` is gone for the caller. @throws what the work threw */

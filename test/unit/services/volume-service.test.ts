@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { access, stat } from 'node:fs/promises';
+import { access, open, rm, stat, truncate } from 'node:fs/promises';
 import { after, describe, it } from 'node:test';
 import { GIB, MIB } from '../../../src/core/bytes.ts';
 import { newUuid, type ProjectId, type VolumeId } from '../../../src/core/ids.ts';
 import type { VolumeStatus } from '../../../src/core/model.ts';
 import type { AdoptVolumeInput } from '../../../src/services/volume-service.ts';
 import { DEFAULT_VOLUME_TYPE } from '../../../src/services/volume-types.ts';
+import { lockImage } from '../../../src/volumes/image-lock.ts';
+import { loadSystemCalls } from '../../../src/volumes/system-calls.ts';
 import { ServiceBench, volumeInput } from '../../support/service-bench.ts';
 
 const bench = await ServiceBench.start();
@@ -181,6 +183,16 @@ describe('extendVolume', () => {
     await bench.assertRefused('VOLUME_STATE_FORBIDS', () => extend(3));
   });
 
+  it('leaves a volume as it is while another program has its disk', async (context) => {
+    const calls = loadSystemCalls();
+    const volume = await bench.createVolume({ sizeGib: 1 });
+    await using file = await open(volume.source, 'r+');
+    if (!lockImage(file.fd, volume.source, 'write', calls)) return context.skip('no byte locks here');
+    await assert.rejects(volumes.extendVolume(caller, projectId, volume.volumeId, 2), { code: 'VOLUME_BUSY' });
+    const { status, sizeBytes } = await bench.getVolume(volume.volumeId);
+    assert.deepEqual([status, sizeBytes], ['available', 1 * GIB]);
+  });
+
   it('says so when the disk cannot grow', async () => {
     const volume = await bench.createVolume({ sizeGib: 1 });
     // Larger than the row says: growing it to 2 GiB would cut it.
@@ -191,16 +203,27 @@ describe('extendVolume', () => {
 });
 
 describe('recoverVolumes', () => {
+  it('says so when it cannot tell how large a disk is', async () => {
+    const volume = await bench.createVolume();
+    await bench.setVolume(volume.volumeId, { status: 'extending' });
+    await rm(volume.source);
+    await volumes.recoverVolumes();
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_extending');
+  });
+
   it('finishes what a crash cut short', async () => {
     const creating = await bench.createVolume({ name: 'creating' });
     const extending = await bench.createVolume({ name: 'extending' });
     // As a crash leaves them: the first before its disk was made known, the second between disk and row.
     await bench.catalog.volumes.update(creating.volumeId, { status: 'creating', source: '' });
     await bench.setVolume(extending.volumeId, { status: 'extending' });
+    await truncate(extending.source, 2 * GIB);
     await volumes.recoverVolumes();
     const recovered = await bench.getVolume(creating.volumeId);
     assert.deepEqual([recovered.status, recovered.source], ['available', creating.source]);
-    assert.equal((await bench.getVolume(extending.volumeId)).status, 'available');
+    const extended = await bench.getVolume(extending.volumeId);
+    // A backup wants disk and row to agree.
+    assert.deepEqual([extended.status, extended.sizeBytes], ['available', 2 * GIB]);
   });
 });
 
