@@ -127,7 +127,8 @@ async function startServices(base: Base, catalog: Catalog, repository: Repositor
   stack.defer(() => runner.stop());
   const wakeJobs = () => runner.wake();
   const volumes = new VolumeService({ catalog, drivers, clock, logger, wakeJobs, hostName, availabilityZone });
-  if (catalog.capabilities.isSingleProcess) await volumes.recoverVolumes();
+  // Whatever the catalog is: disks and repository are below the folder that this process holds the lock of.
+  await volumes.recoverVolumes();
   const exports = new ExportOpener({ catalog, repository, runner, clock });
   const limits = { ...config.quotas, backupsPerVolume: 0 };
   const backups = new BackupService({ catalog, clock, exports, limits, availabilityZone, wakeJobs });

@@ -14,6 +14,7 @@ import type {
   ListPage,
   ListResult,
   NewJob,
+  OpenJobQuery,
   TakenJob,
 } from './record-types.ts';
 import type { Scope } from './scope.ts';
@@ -77,6 +78,21 @@ export class JobRecords {
     };
     const { rows, ...counted } = await listRows<Selectable<JobTable>, JobSortKey>(this.#scope.executor, spec, page);
     return { items: rows.map(toJob), ...counted };
+  }
+
+  /** A job of these kinds that has not ended, about the backup or the volume. */
+  async findOpen(query: OpenJobQuery): Promise<Job | undefined> {
+    const row = await this.#select()
+      .where('project_id', '=', query.projectId)
+      .where('kind', 'in', query.kinds)
+      .where('status', 'in', ['INIT', 'RUNNING'])
+      .where(
+        'backupId' in query ? 'backup_id' : 'volume_id',
+        '=',
+        'backupId' in query ? query.backupId : query.volumeId,
+      )
+      .executeTakeFirst();
+    return row === undefined ? undefined : toJob(row);
   }
 
   /**
@@ -194,6 +210,15 @@ export class JobRecords {
     await this.#scope.transact([claim.projectId], async (executor) => {
       await requireClaim(executor, claim);
       await executor.updateTable('jobs').set({ snapshot_id: snapshotId }).where('job_id', '=', claim.jobId).execute();
+    });
+  }
+
+  /** Replaces what the job carries, for its later attempts. @throws JOB_FENCED */
+  async savePayload(claim: JobClaim, payload: Job['payload']): Promise<void> {
+    await this.#scope.transact([claim.projectId], async (executor) => {
+      await requireClaim(executor, claim);
+      const columns = { payload: JSON.stringify(payload) };
+      await executor.updateTable('jobs').set(columns).where('job_id', '=', claim.jobId).execute();
     });
   }
 

@@ -118,6 +118,11 @@ export type JobFilter = {
   readonly includeInternal?: boolean | undefined;
 };
 
+export type OpenJobQuery = { readonly projectId: ProjectId; readonly kinds: readonly JobKind[] } & (
+  | { readonly backupId: BackupId }
+  | { readonly volumeId: VolumeId }
+);
+
 export type JobSortKey = 'id' | 'createdAt';
 
 export type NewJob = {

@@ -7,7 +7,12 @@ import type { Backup, Dialect, Job, JobKind, Tag, Volume } from '../core/model.t
 import type { Clock } from '../core/ports.ts';
 import type { Catalog, CatalogRecords } from '../db/catalog.ts';
 import type { NewJob } from '../db/record-types.ts';
-import { requireBackupPossible, requireDeletable, requireRestorePossible } from './backup-rules.ts';
+import {
+  requireBackupPossible,
+  requireBackupResettable,
+  requireDeletable,
+  requireRestorePossible,
+} from './backup-rules.ts';
 import { authorize, type Caller, hasRole } from './caller.ts';
 import type { BackupExport, ExportOpener } from './export-opener.ts';
 import type { BackupPayload, RestorePayload } from './job-payloads.ts';
@@ -147,14 +152,48 @@ export class BackupService {
     const job = await this.#deps.catalog.transact(projectId, async (records) => {
       const backup = await requireBackup(records, projectId, backupId);
       requireDeletable(backup);
-      const { volumeId, snapshotId } = backup;
-      const kind = 'delete-backup';
-      const queued = await this.#queueJob(records, { projectId, kind, backupId, volumeId, snapshotId });
-      await records.backups.update(backupId, { status: 'deleting', updatedAt: queued.createdAt });
-      return queued;
+      return await this.#queueDeletion(records, backup);
     });
     this.#deps.wakeJobs();
     return job;
+  }
+
+  /**
+   * Deletes a backup in whatever state, for admins. What writes or reads it comes to its end first, and a deletion
+   * that is queued already stays the only one. @throws BACKUP_NOT_FOUND
+   */
+  async forceDeleteBackup(caller: Caller, projectId: ProjectId, backupId: BackupId): Promise<Job> {
+    authorize(caller, projectId, 'admin');
+    const job = await this.#deps.catalog.transact(projectId, async (records) => {
+      const backup = await requireBackup(records, projectId, backupId);
+      const queued = await records.jobs.findOpen({ projectId, backupId, kinds: ['delete-backup'] });
+      return queued ?? (await this.#queueDeletion(records, backup));
+    });
+    this.#deps.wakeJobs();
+    return job;
+  }
+
+  /**
+   * Shows the backup in another state, for admins: the way out of one that nothing will end. Its data stays what it
+   * is, so a backup that was found damaged is still no parent for increments.
+   * @throws BACKUP_NOT_FOUND, BACKUP_STATE_FORBIDS_RESET
+   */
+  async resetBackup(
+    caller: Caller,
+    projectId: ProjectId,
+    backupId: BackupId,
+    status: 'available' | 'error',
+  ): Promise<void> {
+    authorize(caller, projectId, 'admin');
+    const updatedAt = this.#deps.clock.now();
+    await this.#deps.catalog.transact(projectId, async (records) => {
+      const backup = await requireBackup(records, projectId, backupId);
+      const job = await records.jobs.findOpen({ projectId, backupId, kinds: ['backup', 'restore', 'delete-backup'] });
+      const isRecordTrashed = await records.backups.isRecordTrashed(backupId);
+      requireBackupResettable(backup, { isJobOpen: job !== undefined, isRecordTrashed }, status);
+      const reason = status === 'available' ? { failReason: null } : {};
+      await records.backups.update(backupId, { status, ...reason, updatedAt });
+    });
   }
 
   /**
@@ -170,7 +209,7 @@ export class BackupService {
       const volume = await records.volumes.get(projectId, volumeId);
       if (volume === undefined) throw new VbsError('RESTORE_VOLUME_NOT_FOUND', { volumeId });
       requireRestorePossible(backup, volume, await findVolumeUse(records, volume));
-      const payload: RestorePayload = { isNewVolume: false };
+      const payload: RestorePayload = { isNewVolume: false, isTargetUntouched: true };
       const queued = await this.#queueJob(records, { projectId, kind: 'restore', backupId, volumeId, payload });
       const updatedAt = queued.createdAt;
       await records.backups.update(backupId, { status: 'restoring', updatedAt });
@@ -231,6 +270,13 @@ export class BackupService {
       backups: { used: usage.usedCount, reserved: usage.reservedCount, quota: backups },
       backupGigabytes: { used: usage.usedGib, reserved: usage.reservedGib, quota: backupGigabytes },
     };
+  }
+
+  async #queueDeletion(records: CatalogRecords, { projectId, backupId, volumeId, snapshotId }: Backup): Promise<Job> {
+    const kind = 'delete-backup';
+    const queued = await this.#queueJob(records, { projectId, kind, backupId, volumeId, snapshotId });
+    await records.backups.update(backupId, { status: 'deleting', updatedAt: queued.createdAt });
+    return queued;
   }
 
   /** Enters a job; without a backup id, one is drawn for the backup that the job will make. */

@@ -1,7 +1,7 @@
 // The job that writes a backup over a volume, or fills a new one.
-import { isVbsError, type VbsError } from '../core/errors.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import type { JobClaim } from '../core/ledger.ts';
-import type { BackupStatus, Volume, VolumeStatus } from '../core/model.ts';
+import type { BackupStatus, Job, Volume, VolumeStatus } from '../core/model.ts';
 import { CONFIG_NAME, packIdOf } from '../core/object-names.ts';
 import { restoreBackup } from '../engine/restore-writer.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
@@ -21,32 +21,43 @@ export class RestoreHandler implements JobHandler {
     const { catalog, drivers, repository } = this.#deps;
     const { job, claim, signal, report } = context;
     const { backupId } = await requireJobBackup(catalog, job);
+    // Before the volume is touched: a deletion that was forced meanwhile may have been faster.
+    if ((await catalog.ledger.pinBackup(claim, backupId)) === undefined) {
+      throw new VbsError('BACKUP_NOT_FOUND', { backupId });
+    }
     const { volume, isFresh } = await this.#prepareVolume(context);
     await using target = await drivers.driver(volume.driver).openTarget(toVolumeRef(volume), { isFresh }, signal);
+    await this.#noteWriting(context);
     // Beyond the backup's end a new volume must read zero; an old one keeps what it has there (contract 5.10).
     const zeroBeyond = readRestorePayload(job).isNewVolume;
     await restoreBackup(repository, { claim, backupId, target, zeroBeyond, report, signal });
     await this.#finish(claim, volume);
   }
 
-  /** The volume is half written: it says so. The backup is as good as before, unless it is what could not be read. */
+  /**
+   * A volume that is half written says so; one that no attempt wrote to is what it was. The backup is as good as
+   * before, unless it is what could not be read.
+   */
   async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {
     const isDamaged = await this.#isDamage(error);
     const updatedAt = this.#deps.clock.now();
     await this.#deps.catalog.transact(claim.projectId, async (records) => {
       await records.jobs.requireClaim(claim);
-      if (job.backupId !== null) {
+      const backup = job.backupId === null ? undefined : await records.backups.get(job.projectId, job.backupId);
+      if (backup?.status === 'restoring') {
         const status: BackupStatus = isDamaged ? 'error_restoring' : 'available';
         // A damaged backup is no parent for increments until it is repaired.
         const damage = isDamaged ? { isDamaged, failReason: error.message } : {};
-        await records.backups.update(job.backupId, { status, ...damage, updatedAt });
+        await records.backups.update(backup.backupId, { status, ...damage, updatedAt });
       }
       const packId = isDamaged ? packIdOf(job.projectId, String(error.details.object)) : undefined;
       // Or the next backup of the same disk would find its chunks there and be as unreadable as this one.
       if (packId !== undefined) await records.ledger.distrustPack(job.projectId, packId);
       const volume = job.volumeId === null ? undefined : await records.volumes.get(job.projectId, job.volumeId);
       if (volume !== undefined) {
-        const status: VolumeStatus = volume.source === '' ? 'error' : 'error_restoring';
+        // As it is now: this attempt was taken before it noted that it writes.
+        const current = await records.jobs.get(job.projectId, job.jobId);
+        const status = planFailedStatus(volume, current ?? job);
         await records.volumes.update(volume.volumeId, { status, isFresh: false, updatedAt });
       }
       await records.jobs.end(claim, failedOutcome(error), updatedAt);
@@ -79,14 +90,30 @@ export class RestoreHandler implements JobHandler {
     return { volume: { ...volume, ...changes }, isFresh: isWithoutDisk };
   }
 
+  /** Durable before the first byte, and for all attempts to come. */
+  async #noteWriting({ job, claim }: JobContext): Promise<void> {
+    if (!readRestorePayload(job).isTargetUntouched) return;
+    await this.#deps.catalog.jobs.savePayload(claim, { ...job.payload, isTargetUntouched: false });
+  }
+
   async #finish(claim: JobClaim, { volumeId }: Volume): Promise<void> {
     const endedAt = this.#deps.clock.now();
     await this.#deps.catalog.transact(claim.projectId, async ({ jobs, backups, volumes }) => {
       await jobs.requireClaim(claim);
       const job = await jobs.get(claim.projectId, claim.jobId);
-      if (job?.backupId) await backups.update(job.backupId, { status: 'available', updatedAt: endedAt });
+      const backup = job?.backupId ? await backups.get(claim.projectId, job.backupId) : undefined;
+      // Not when its deletion was forced meanwhile.
+      if (backup?.status === 'restoring') {
+        await backups.update(backup.backupId, { status: 'available', updatedAt: endedAt });
+      }
       await volumes.update(volumeId, { status: 'available', updatedAt: endedAt });
       await jobs.end(claim, { status: 'SUCCESS' }, endedAt);
     });
   }
+}
+
+function planFailedStatus(volume: Volume, job: Job): VolumeStatus {
+  const { isNewVolume, isTargetUntouched } = readRestorePayload(job);
+  if (volume.source === '') return 'error';
+  return isTargetUntouched && !isNewVolume ? 'available' : 'error_restoring';
 }

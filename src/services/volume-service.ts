@@ -1,6 +1,7 @@
 // Volumes: made empty or from a backup, adopted, extended, deleted, let go. The disk itself is the driver's; here are
 // the rows, and the order of row and disk that leaves nothing behind after a crash: the row first, in a state that
 // says so.
+import { Semaphore } from '../core/concurrency.ts';
 import { isVbsError, VbsError } from '../core/errors.ts';
 import { type BackupId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import { LIST_LIMIT_MAX } from '../core/limits.ts';
@@ -8,6 +9,7 @@ import type { Volume } from '../core/model.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { NewVolume } from '../db/record-types.ts';
+import type { VolumeDriver } from '../volumes/volume.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
 import { requireAvailableBackup } from './backup-rules.ts';
 import { authorize, type Caller, hasRole, requireRole } from './caller.ts';
@@ -15,7 +17,14 @@ import type { RestorePayload } from './job-payloads.ts';
 import type { ListResult, VolumePage } from './list-page.ts';
 import { findVolumeUse, requireBackup, requireVolume } from './subjects.ts';
 import { makeDisk, toVolumeRef } from './volume-disk.ts';
-import { planExtension, planVolumeSize, requireVolumeAtRest, requireVolumeDeletable } from './volume-rules.ts';
+import {
+  planExtension,
+  planVolumeSize,
+  type ResettableStatus,
+  requireVolumeAtRest,
+  requireVolumeDeletable,
+  requireVolumeResettable,
+} from './volume-rules.ts';
 import { findVolumeType } from './volume-types.ts';
 
 export type CreateVolumeInput = {
@@ -86,6 +95,7 @@ export type VolumeServiceDeps = {
 
 export class VolumeService {
   readonly #deps: VolumeServiceDeps;
+  readonly #adoptions = new Semaphore(1);
 
   constructor(deps: VolumeServiceDeps) {
     this.#deps = deps;
@@ -125,21 +135,48 @@ export class VolumeService {
    */
   async adoptVolume(caller: Caller, projectId: ProjectId, input: AdoptVolumeInput): Promise<Volume> {
     authorize(caller, projectId, 'admin');
-    const { catalog, drivers } = this.#deps;
-    const { host, reference } = input;
+    const { host, reference, isBootable } = input;
     if (host !== this.hostName) throw new VbsError('VOLUME_HOST_UNKNOWN', { host });
-    const draft = this.#draftVolume(caller, projectId, input);
-    const { source, sizeBytes } = await drivers.driver(draft.driver).adopt(reference);
-    const { isBootable } = input;
-    const volume: NewVolume = { ...draft, status: 'available', sizeBytes, source, isAdopted: true, isBootable };
-    return await catalog.transact(projectId, async ({ volumes }) => {
-      // Of whichever project: two volumes over one disk would restore over each other.
+    const draft = { ...this.#draftVolume(caller, projectId, input), isBootable };
+    // One at a time: of two at once under two names, neither would see the other's row.
+    await this.#adoptions.acquire();
+    try {
+      return await this.#adopt(draft, reference);
+    } finally {
+      this.#adoptions.release();
+    }
+  }
+
+  async #adopt(draft: NewVolume, reference: string): Promise<Volume> {
+    const { projectId, volumeId } = draft;
+    const driver = this.#deps.drivers.driver(draft.driver);
+    const { source, sizeBytes } = await driver.adopt(reference);
+    const volume: NewVolume = { ...draft, status: 'available', sizeBytes, source, isAdopted: true };
+    await this.#requireUnmanaged(driver, volume, reference);
+    return await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
       if ((await volumes.findBySource(source)) !== undefined) {
         throw new VbsError('VOLUME_ALREADY_MANAGED', { reference });
       }
       await volumes.insert(volume);
-      return await requireVolume({ volumes }, projectId, volume.volumeId);
+      return await requireVolume({ volumes }, projectId, volumeId);
     });
+  }
+
+  /** By whichever project and name: two volumes over one disk would restore over each other. */
+  async #requireUnmanaged(driver: VolumeDriver, wanted: NewVolume, reference: string): Promise<void> {
+    const identity = await driver.identify(toVolumeRef(wanted));
+    if (identity === undefined) {
+      throw new VbsError('VOLUME_REFERENCE_INVALID', { reference, reason: 'it has gone in this moment' });
+    }
+    let markerId: VolumeId | undefined;
+    do {
+      const { items } = await this.#deps.catalog.volumes.list({}, { limit: LIST_LIMIT_MAX, markerId });
+      for (const volume of items.filter((each) => each.driver === driver.name)) {
+        if ((await driver.identify(toVolumeRef(volume))) !== identity) continue;
+        throw new VbsError('VOLUME_ALREADY_MANAGED', { reference });
+      }
+      markerId = items.length === LIST_LIMIT_MAX ? items.at(-1)?.volumeId : undefined;
+    } while (markerId !== undefined);
   }
 
   /** Lets a volume go without touching its disk, for admins. @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS */
@@ -209,6 +246,21 @@ export class VolumeService {
     this.#deps.wakeJobs();
   }
 
+  /**
+   * Shows the volume in another state, for admins: the way out of one that nothing will end. The disk is not touched.
+   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS_RESET
+   */
+  async resetVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, status: ResettableStatus): Promise<void> {
+    authorize(caller, projectId, 'admin');
+    const updatedAt = this.#deps.clock.now();
+    await this.#deps.catalog.transact(projectId, async (records) => {
+      const volume = await requireVolume(records, projectId, volumeId);
+      const job = await records.jobs.findOpen({ projectId, volumeId, kinds: ['backup', 'restore', 'delete-volume'] });
+      requireVolumeResettable(volume, { isJobOpen: job !== undefined }, status);
+      await records.volumes.update(volumeId, { status, updatedAt });
+    });
+  }
+
   /** @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_SIZE_INVALID, STORAGE_FULL */
   async extendVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, sizeGib: number): Promise<Volume> {
     authorize(caller, projectId, 'member');
@@ -246,7 +298,7 @@ export class VolumeService {
 
   /**
    * Puts right what a crash left half done in this service's own calls; to be called before requests are served, by
-   * the only process of the catalog. (Volumes that a job is at work on are the job's.)
+   * the process that holds the folder of the disks. (Volumes that a job is at work on are the job's.)
    */
   async recoverVolumes(): Promise<void> {
     const { logger } = this.#deps;
@@ -328,7 +380,7 @@ export class VolumeService {
       const sizeBytes = planVolumeSize(sizeGib, backup.sizeBytes);
       await volumes.insert({ ...draft, sizeBytes, sourceBackupId: backupId });
       await backups.update(backupId, { status: 'restoring', updatedAt: createdAt });
-      const payload: RestorePayload = { isNewVolume: true };
+      const payload: RestorePayload = { isNewVolume: true, isTargetUntouched: true };
       await jobs.insert({ jobId: newUuid(), projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
       return await requireVolume({ volumes }, projectId, volumeId);
     });

@@ -12,6 +12,7 @@ const CONSOLE_PAGE = `<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>OpenVBS</title>
 <style>
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #1b1f24; }
 pre { background: #f3f4f6; padding: 1rem; overflow-x: auto; border-radius: 6px; }
 @media (prefers-color-scheme: dark) {

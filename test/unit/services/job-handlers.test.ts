@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { GIB, KIB, MIB } from '../../../src/core/bytes.ts';
@@ -156,6 +156,31 @@ describe('delete jobs', () => {
     assert((await bench.readDisk(volume)).equals(bytes));
   });
 
+  it('that are forced wait for the job that writes or reads the backup, and its end does not undo them', async () => {
+    for (const operation of ['backup', 'restore'] as const) {
+      await using bench = await ServiceBench.start();
+      const { caller, projectId, backups } = bench;
+      const { volume } = await adoptFilled(bench, 'disk');
+      const { job, backup } = await bench.createBackup(volume.volumeId);
+      const { backupId } = backup;
+      if (operation === 'restore') {
+        await bench.runner.start();
+        await bench.waitForJob(job.jobId);
+        await bench.runner.stop();
+      }
+      const writing =
+        operation === 'backup' ? job : await backups.restoreBackup(caller, projectId, backupId, volume.volumeId);
+      const { jobId } = await backups.forceDeleteBackup(caller, projectId, backupId);
+      await bench.runner.start();
+      await bench.waitForJob(writing.jobId);
+      const left = await bench.catalog.backups.find(backupId);
+      assert((left?.status ?? 'deleting') === 'deleting', `${operation}: ${left?.status}`);
+      assert.equal((await bench.waitForJob(jobId)).status, 'SUCCESS');
+      await assert.rejects(bench.getBackup(backupId), { code: 'BACKUP_NOT_FOUND' });
+      assert.equal((await bench.getVolume(volume.volumeId)).status, 'available');
+    }
+  });
+
   it('wait while the backup is exported', async () => {
     await using bench = await startBench();
     const { volume, bytes } = await adoptFilled(bench, 'disk');
@@ -282,6 +307,66 @@ describe('failures', () => {
     assert.deepEqual([job.status, job.errorCode], ['FAIL', 'STORAGE_IO']);
     assert.equal((await bench.getBackup(backup.backupId)).status, 'available');
     assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_restoring');
+  });
+
+  it('of a restore whose disk could not be opened: the volume is what it was', async () => {
+    await using bench = await startBench();
+    const { volume, bytes } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    await rename(volume.source, `${volume.source}.away`);
+    const job = await bench.restore(backupId, volume.volumeId);
+    assert.deepEqual([job.status, job.errorCode], ['FAIL', 'VOLUME_UNAVAILABLE']);
+    await rename(`${volume.source}.away`, volume.source);
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'available');
+    assert.equal((await bench.getBackup(backupId)).status, 'available');
+    assert((await bench.readDisk(volume)).equals(bytes));
+  });
+
+  it('of a restore whose disk was lost after an attempt had begun to write: the volume says so', async () => {
+    await using bench = await startBench();
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    bench.store.setRules([{ operation: 'readRange', effect: 'EIO' }]);
+    const { jobId } = await bench.backups.restoreBackup(bench.caller, bench.projectId, backupId, volume.volumeId);
+    await bench.waitFor(async () => {
+      const job = await bench.catalog.jobs.get(bench.projectId, jobId);
+      return job?.status === 'INIT' && job.attempt > 0 ? job : undefined;
+    });
+    await rename(volume.source, `${volume.source}.away`);
+    assert.equal((await bench.waitForJob(jobId)).errorCode, 'VOLUME_UNAVAILABLE');
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_restoring');
+  });
+
+  it('of a restore by damage: the backup can be deleted, or shown as available again by an admin', async () => {
+    await using bench = await startBench();
+    const { caller, projectId, backups } = bench;
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    await bench.catalog.backups.update(backupId, { status: 'error_restoring', isDamaged: true, failReason: 'x' });
+    await backups.resetBackup(caller, projectId, backupId, 'available');
+    const { status, failReason } = await bench.getBackup(backupId);
+    assert.deepEqual([status, failReason], ['available', null]);
+    await bench.catalog.backups.update(backupId, { status: 'error_restoring' });
+    const { jobId } = await backups.deleteBackup(caller, projectId, backupId);
+    assert.equal((await bench.waitForJob(jobId)).status, 'SUCCESS');
+    await assert.rejects(bench.getBackup(backupId), { code: 'BACKUP_NOT_FOUND' });
+  });
+
+  it('of a deletion: what has begun cannot be taken back, only forced', async () => {
+    await using bench = await startBench();
+    const { caller, projectId, backups } = bench;
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    bench.store.setRules([{ operation: 'delete', effect: 'EIO' }]);
+    await bench.waitForJob((await backups.deleteBackup(caller, projectId, backupId)).jobId);
+    assert.equal((await bench.getBackup(backupId)).status, 'error_deleting');
+    await bench.assertRefused('BACKUP_STATE_FORBIDS_RESET', () =>
+      backups.resetBackup(caller, projectId, backupId, 'available'),
+    );
+    bench.store.setRules([]);
+    const { jobId } = await backups.forceDeleteBackup(caller, projectId, backupId);
+    assert.equal((await bench.waitForJob(jobId)).status, 'SUCCESS');
+    await assert.rejects(bench.getBackup(backupId), { code: 'BACKUP_NOT_FOUND' });
   });
 
   it('of a restore while the store is not mounted: the backup is as good as before', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { access, open, rm, stat, truncate } from 'node:fs/promises';
+import { access, link, open, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { GIB, MIB } from '../../../src/core/bytes.ts';
 import { newUuid, type ProjectId, type VolumeId } from '../../../src/core/ids.ts';
@@ -89,6 +90,24 @@ describe('adoptVolume', () => {
     assert.deepEqual(codes.sort(), ['VOLUME_ALREADY_MANAGED', 'adopted']);
   });
 
+  it('takes a disk once only, under whichever name', async () => {
+    const path = await bench.makeDisk('linked.img', MIB);
+    const names = ['link-1.img', 'link-2.img'].map((name) => join(bench.folder, 'disks', name));
+    for (const name of names) await link(path, name);
+    const results = await Promise.allSettled(
+      [path, ...names].map((name) => volumes.adoptVolume(caller, projectId, adoption(name))),
+    );
+    const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : 'adopted'));
+    assert.deepEqual(codes.sort(), ['VOLUME_ALREADY_MANAGED', 'VOLUME_ALREADY_MANAGED', 'adopted']);
+  });
+
+  it('does not take a disk that the service made, by a link to it', async () => {
+    const { source } = await bench.createVolume();
+    const name = join(bench.folder, 'disks', 'own.img');
+    await link(source, name);
+    await bench.assertRefused('VOLUME_ALREADY_MANAGED', () => volumes.adoptVolume(caller, projectId, adoption(name)));
+  });
+
   it('refuses other hosts, other places and callers who are no admins', async () => {
     const path = await bench.makeDisk('other.img', MIB);
     const adopt = (changes: Partial<AdoptVolumeInput>, who = caller) =>
@@ -162,6 +181,19 @@ describe('deleteVolume', () => {
       [['delete-volume', 'INIT']],
     );
     await bench.assertRefused('VOLUME_STATE_FORBIDS', () => remove(volumeId));
+  });
+});
+
+describe('resetVolume', () => {
+  it('leads an admin out of an error, and not while a job is at work', async () => {
+    const { volumeId } = await bench.createVolume();
+    const reset = (who = caller) => volumes.resetVolume(who, projectId, volumeId, 'available');
+    await bench.setVolume(volumeId, { status: 'error_restoring' });
+    await bench.assertRefused('ROLE_DENIED', () => reset(bench.withRoles('member')));
+    await reset();
+    assert.equal((await bench.getVolume(volumeId)).status, 'available');
+    await bench.createBackup(volumeId);
+    await bench.assertRefused('VOLUME_STATE_FORBIDS_RESET', reset);
   });
 });
 

@@ -30,3 +30,21 @@ test('a request that cannot be sent, one that fails and one after the end are to
   await pool.close();
   await assert.rejects(thread.call(request), (error) => isVbsError(error, 'SHUTTING_DOWN'));
 });
+
+test('a thread that dies fails what it had in hand with an error that is tried again, and is replaced', async () => {
+  const pool = new WorkerPool({ threadCount: 1, logger: silentLogger });
+  const [thread] = pool.threads;
+  assert(thread);
+  const lost = assert.rejects(thread.call({ type: 'release', segmentId: 1 }), isRetryableDeath);
+  await thread.terminate();
+  await lost;
+  await assert.rejects(thread.call({ type: 'release', segmentId: 1 }), isRetryableDeath);
+  const [replacement] = pool.threads;
+  assert(replacement && replacement !== thread);
+  await replacement.call({ type: 'release', segmentId: 1 });
+  await pool.close();
+});
+
+function isRetryableDeath(error: unknown): boolean {
+  return isVbsError(error, 'PIPELINE_THREAD_DIED') && error.spec.isRetryable;
+}
