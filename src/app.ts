@@ -1,13 +1,16 @@
 // The composition root: the only file that constructs services. Opens everything in the order in which it depends on
 // each other, and closes it in the reverse one, also when the start fails half way.
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { buildServer } from './api/server.ts';
 import { type Config, repositoryFolder } from './config.ts';
+import { describeError, errnoOf } from './core/errno.ts';
+import { VbsError } from './core/errors.ts';
 import { createJsonLogger } from './core/json-logger.ts';
 import { SERVER_CLOSE_MS } from './core/limits.ts';
 import { MovableClock } from './core/movable-clock.ts';
@@ -82,7 +85,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const { server, runner, scheduler, upkeep } = parts;
   // Before requests come in: it takes every job that runs according to its row for one of a process that died.
   await runner.start();
-  await server.listen(config.listen);
+  await onAddress(config.listen, () => server.listen(config.listen));
   stack.defer(() => closeServer(server));
   scheduler.start();
   upkeep.start();
@@ -103,6 +106,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 async function openStorage({ config, clock, logger, stack }: Base) {
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
   stack.use(await lockFolder(config.dataFolder));
+  await probeAddress(config.listen);
   const { database } = config;
   if (database.kind === 'sqlite') await mkdir(dirname(database.path), { recursive: true, mode: 0o700 });
   const catalog = stack.use(new Catalog({ database: await openDatabase(database, { logger }) }));
@@ -141,7 +145,8 @@ async function startServices(base: Base, catalog: Catalog, repository: Repositor
   const runner = new JobRunner({ ...common, handlers, maxJobs, runnerId });
   stack.defer(() => runner.stop());
   const volumes = new VolumeService({ ...common, drivers, wakeJobs, hostName, availabilityZone });
-  if (catalog.capabilities.isSingleProcess) await volumes.recoverVolumes();
+  // Whatever the catalog is: disks and repository are below the folder that this process holds the lock of.
+  await volumes.recoverVolumes();
   const exports = new ExportOpener({ catalog, repository, runner, clock });
   const limits = { ...config.quotas, backupsPerVolume: config.backupsPerVolume };
   const backups = new BackupService({ ...common, exports, limits, availabilityZone, wakeJobs });
@@ -185,6 +190,31 @@ function openFileDriver({ config, realClock, logger }: Base): FileDriver {
   const folder = join(config.dataFolder, 'volumes');
   // Nothing of our own may be adopted: a restore over the catalog or the repository would destroy them.
   return new FileDriver({ folder, roots: config.volumeRoots, excluded: [config.dataFolder], clock: realClock, logger });
+}
+
+/** Tried before anything is made: a first start that failed later would have drawn a password that nobody ever sees. */
+async function probeAddress(listen: Config['listen']): Promise<void> {
+  const probe = createServer();
+  await onAddress(listen, async () => {
+    probe.listen(listen);
+    await once(probe, 'listening');
+  });
+  probe.close();
+  await once(probe, 'close');
+}
+
+/** @throws CONFIG_INVALID when the address is taken, not ours or not permitted */
+async function onAddress({ host, port }: Config['listen'], listen: () => Promise<unknown>): Promise<void> {
+  try {
+    await listen();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    const isTaken = errno === 'EADDRINUSE';
+    const reason = isTaken ? 'the address is in use by another program' : describeError(error);
+    const details = { setting: 'listen', reason: `cannot listen on ${host}:${port}: ${reason}` };
+    throw new VbsError('CONFIG_INVALID', details, { cause: error });
+  }
 }
 
 /** Waits for requests under way, but not for ever: an export may take hours, and its client can begin again. */

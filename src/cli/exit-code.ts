@@ -88,6 +88,10 @@ function judgeAnswer(status: number, code: string): { exitCode: ExitCode; hint: 
       hint: 'the lists show what there is: openvbs volume list, backup list, job list',
     };
   }
+  if (code === 'VolumeBackup.0125') {
+    const hint = 'backup show says why; a deletion that failed is tried again within the hour';
+    return { exitCode: EXIT.FAILED, hint };
+  }
   if (status === 413)
     return { exitCode: EXIT.FAILED, hint: 'a quota is exhausted: delete backups or raise OPENVBS_QUOTA_*' };
   if (status >= 500) return { exitCode: EXIT.FAILED, hint: "the server's log says more, under the request id" };

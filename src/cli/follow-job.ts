@@ -91,3 +91,26 @@ export async function settleVolume(
     await sleep(POLL_DELAYS_MS[poll] ?? POLL_DELAY_MAX_MS, undefined, { signal });
   }
 }
+
+/** Waits until a volume whose deletion was accepted is gone. @throws CliError when it ends in an error state */
+export async function awaitVolumeGone(context: CommandContext, client: OpenVbsClient, volumeId: string): Promise<void> {
+  for (let poll = 0; ; poll++) {
+    const status = await findStatus(client, volumeId, context.signal);
+    if (status === undefined) return;
+    if (status !== 'deleting') {
+      const hint = "the server's log says why";
+      throw new CliError(EXIT.JOB_FAILED, 'VOLUME_ERROR', `volume ${volumeId} was not deleted, it is ${status}`, hint);
+    }
+    await sleep(POLL_DELAYS_MS[poll] ?? POLL_DELAY_MAX_MS, undefined, { signal: context.signal });
+  }
+}
+
+/** Undefined when there is no such volume. */
+async function findStatus(client: OpenVbsClient, volumeId: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await client.getVolume(volumeId, signal)).status;
+  } catch (error) {
+    if (isClientError(error) && error.status === 404) return undefined;
+    throw error;
+  }
+}

@@ -76,7 +76,12 @@ export const ERROR_TABLE = {
   BACKUP_STATE_FORBIDS_DELETE: spec(
     400,
     'VolumeBackup.0125',
-    'Backup {backupId} is {status}; it must be available or error',
+    'Backup {backupId} is {status}; it must be available, error or error_restoring',
+  ),
+  BACKUP_STATE_FORBIDS_RESET: spec(
+    400,
+    malformed,
+    'Backup {backupId} is {status} and cannot be set to {wanted}: {reason}',
   ),
   // Sharing (contract 3.18, 3.19, 5.10)
   SHARING_NOT_FOUND: spec(404, 'VolumeBackup.0110', 'Sharing {sharingId} could not be found.'),
@@ -144,6 +149,11 @@ export const ERROR_TABLE = {
   POLICY_TASK_TIMEOUT: spec(500, 'AutoBackup.1700', 'Not finished: {reason}; the backup may still become available'),
   // Volumes
   VOLUME_STATE_FORBIDS: spec(400, 'VolumeBackup.0205', 'Volume {volumeId} is {status}; it must be {required}'),
+  VOLUME_STATE_FORBIDS_RESET: spec(
+    400,
+    malformed,
+    'Volume {volumeId} is {status} and cannot be set to {wanted}: {reason}',
+  ),
   VOLUME_SIZE_INVALID: spec(400, malformed, 'size: {reason}'),
   VOLUME_TOO_SMALL_FOR_SOURCE: spec(
     400,
@@ -194,6 +204,7 @@ export const ERROR_TABLE = {
   // Configuration and the program itself
   CONFIG_INVALID: spec(500, internal, 'Setting {setting}: {reason}'),
   SHUTTING_DOWN: spec(503, internal, 'The service is shutting down', true),
+  PIPELINE_THREAD_DIED: spec(500, internal, 'A thread of the service died in the middle of its work', true),
   SERVICE_BUSY: spec(503, internal, 'Too many requests of this kind are waiting', true),
   INTERNAL: spec(500, internal, 'Internal error'),
 } as const satisfies Record<string, ErrorSpec>;

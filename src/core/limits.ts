@@ -31,6 +31,8 @@ export const STORE_SMALL_OPERATION_MAX = 16;
 export const VOLUME_SIZE_MAX_BYTES = 16 * 1024 * GIB;
 /** Longest stretch of looking for extents on the main thread before other work gets its turn: a look takes 1 us. */
 export const EXTENT_LOOKUP_COUNT = 1000;
+/** Pages of a volume gone through on the main thread before other work gets its turn: an empty one takes 10 us. */
+export const PAGE_WALK_COUNT = 64;
 /** Two ticks of a kernel at 100 Hz: a write this long after another has another time stamp. */
 export const TIME_STAMP_GRAIN_MS = 20;
 /** The same on file systems that keep whole seconds (ext3: 1 s, FAT: 2 s). */
@@ -72,8 +74,8 @@ export const TASK_STALL_MS = 2 * 3600 * 1000;
 export const JOB_LEASE_MS = 30_000;
 /** Failed tries of a job before it fails for good: transient trouble passes, the rest needs a person. */
 export const JOB_FAILURE_MAX = 3;
-/** Takes of a job, those after crashes included: one that brings the process down each time must end some day. */
-export const JOB_ATTEMPT_MAX = 100;
+/** Takes of a job from runners that died in it: one that brings the process down each time must end some day. */
+export const JOB_CRASH_MAX = 100;
 /** First delay before a failed job is tried again; four times as long after each further failure. */
 export const JOB_RETRY_DELAY_MS = 1000;
 /** Deletions at once on one host: they are short, and must not wait behind backups. */

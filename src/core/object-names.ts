@@ -1,7 +1,15 @@
 // Names of objects in the repository (docs/repository-format.md). The catalog puts such names in its trash and the
 // engine writes under them: both take them from here, so that nothing is ever deleted under a name that was never
 // written.
-import type { AttemptId, BackupId, KeyId, ObjectId, PackId, ProjectId } from './ids.ts';
+import {
+  type AttemptId,
+  type BackupId,
+  type KeyId,
+  type ObjectId,
+  type PackId,
+  type ProjectId,
+  parseUuid,
+} from './ids.ts';
 
 /** Format version, repository id and MAC. */
 export const CONFIG_NAME = 'config';
@@ -18,6 +26,14 @@ export function projectPrefix(projectId: ProjectId): string {
 export function packObjectName(projectId: ProjectId, pack: StoredPack): string {
   const folder = pack.kind === 'data' ? 'packs' : 'pages';
   return `${projectPrefix(projectId)}${folder}/${pack.packId.slice(0, 2)}/${pack.packId}.${pack.objectId}`;
+}
+
+/** The pack that an object of the project is a version of; undefined for anything but a pack. */
+export function packIdOf(projectId: ProjectId, objectName: string): PackId | undefined {
+  const prefix = projectPrefix(projectId);
+  const rest = objectName.startsWith(prefix) ? objectName.slice(prefix.length) : '';
+  const [, packId] = /^(?:packs|pages)\/[0-9a-f]{2}\/([^./]+)\.[^./]+$/.exec(rest) ?? [];
+  return packId === undefined ? undefined : parseUuid<PackId>(packId);
 }
 
 /** The record that one attempt writes; it is never replaced. */

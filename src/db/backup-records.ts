@@ -128,12 +128,34 @@ export class BackupRecords {
     }
   }
 
-  /** A backup of the volume is in creation. */
+  /** A backup of the volume is in creation, or was when its deletion was forced and its job has not ended yet. */
   async isBeingCreated(projectId: ProjectId, volumeId: VolumeId): Promise<boolean> {
     const row = await this.#select()
       .where('project_id', '=', projectId)
       .where('volume_id', '=', volumeId)
-      .where('status', '=', 'creating')
+      .where(({ or, and, exists, selectFrom, ref, eb }) =>
+        or([
+          eb('status', '=', 'creating'),
+          and([
+            eb('status', '=', 'deleting'),
+            exists(
+              selectFrom('jobs')
+                .select('jobs.job_id')
+                .where('jobs.job_id', '=', ref('backups.job_id'))
+                .where('jobs.status', 'in', ['INIT', 'RUNNING']),
+            ),
+          ]),
+        ]),
+      )
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
+  /** Its record is in the trash: the backup can only go. */
+  async isRecordTrashed(backupId: BackupId): Promise<boolean> {
+    const row = await this.#select()
+      .where('backup_id', '=', backupId)
+      .where('is_record_trashed', '=', 1)
       .executeTakeFirst();
     return row !== undefined;
   }

@@ -14,6 +14,7 @@ import type {
   ListPage,
   ListResult,
   NewJob,
+  OpenJobQuery,
   TakenJob,
 } from './record-types.ts';
 import type { Scope } from './scope.ts';
@@ -79,6 +80,21 @@ export class JobRecords {
     return { items: rows.map(toJob), ...counted };
   }
 
+  /** A job of these kinds that has not ended, about the backup or the volume. */
+  async findOpen(query: OpenJobQuery): Promise<Job | undefined> {
+    const row = await this.#select()
+      .where('project_id', '=', query.projectId)
+      .where('kind', 'in', query.kinds)
+      .where('status', 'in', ['INIT', 'RUNNING'])
+      .where(
+        'backupId' in query ? 'backup_id' : 'volume_id',
+        '=',
+        'backupId' in query ? query.backupId : query.volumeId,
+      )
+      .executeTakeFirst();
+    return row === undefined ? undefined : toJob(row);
+  }
+
   /**
    * Jobs that could be taken now: the oldest of each project, so that one project's queue hides nobody else's.
    * `excludedIds` are those that the asker runs itself, whose leases may look expired after a stall.
@@ -120,6 +136,8 @@ export class JobRecords {
         .set({
           status: 'RUNNING',
           attempt: listed.attempt + 1,
+          // One that was given back is INIT: only a runner that died leaves a job RUNNING.
+          crashes: sql<number>`crashes + case when status = 'RUNNING' then 1 else 0 end`,
           started_at: nowAt,
           runner_id: lease.runnerId,
           lease_until: lease.leaseUntil,
@@ -134,7 +152,7 @@ export class JobRecords {
       }
       const job = toJob(row);
       const claim = { jobId: job.jobId, projectId: job.projectId, attempt: job.attempt };
-      return { job, claim, failures: row.failures, lastError: row.last_error };
+      return { job, claim, failures: row.failures, crashes: row.crashes, lastError: row.last_error };
     });
   }
 
@@ -192,6 +210,15 @@ export class JobRecords {
     await this.#scope.transact([claim.projectId], async (executor) => {
       await requireClaim(executor, claim);
       await executor.updateTable('jobs').set({ snapshot_id: snapshotId }).where('job_id', '=', claim.jobId).execute();
+    });
+  }
+
+  /** Replaces what the job carries, for its later attempts. @throws JOB_FENCED */
+  async savePayload(claim: JobClaim, payload: Job['payload']): Promise<void> {
+    await this.#scope.transact([claim.projectId], async (executor) => {
+      await requireClaim(executor, claim);
+      const columns = { payload: JSON.stringify(payload) };
+      await executor.updateTable('jobs').set(columns).where('job_id', '=', claim.jobId).execute();
     });
   }
 
@@ -270,6 +297,7 @@ function toRow(job: NewJob) {
     snapshot_id: job.snapshotId ?? null,
     attempt: 0,
     failures: 0,
+    crashes: 0,
     last_error: null,
     payload: JSON.stringify(job.payload ?? {}),
     total_bytes: 0,

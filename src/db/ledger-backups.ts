@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { VbsError } from '../core/errors.ts';
 import type { AttemptId, BackupId, JobId, VolumeId } from '../core/ids.ts';
 import type { BackupCommit, CommittedBackup, JobClaim } from '../core/ledger.ts';
+import type { BackupStatus } from '../core/model.ts';
 import { ROW_BATCH_COUNT, splitIntoBatches } from './batches.ts';
 import type { Executor } from './database.ts';
 import { requireClaim } from './fence.ts';
@@ -100,7 +101,7 @@ export async function commitBackup(
   await executor
     .updateTable('backups')
     .set({
-      status: 'available',
+      status: unlessDeleting('available'),
       attempt_id: commit.attemptId,
       record_sha256: commit.recordSha256,
       parent_id: commit.parentId ?? null,
@@ -224,12 +225,17 @@ export async function failBackup(
   await discardWriter(executor, claim, claim.jobId);
   await executor
     .updateTable('backups')
-    .set({ status: 'error', fail_reason: failure.failReason, updated_at: endedAt })
+    .set({ status: unlessDeleting('error'), fail_reason: failure.failReason, updated_at: endedAt })
     .where('job_id', '=', claim.jobId)
     .where('deleted_at', 'is', null)
     .execute();
   await endJob(executor, claim, { status: 'FAIL', ...failure }, endedAt);
   return { isCommitted: false };
+}
+
+/** A deletion that was forced meanwhile goes on: a job waits for this one to end, and then removes the backup. */
+function unlessDeleting(status: BackupStatus) {
+  return sql<string>`case when status = 'deleting' then status else ${status} end`;
 }
 
 /** Gives up what a job wrote for backups that never committed: its packs, and the records of all its attempts. */

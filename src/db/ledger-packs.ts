@@ -2,6 +2,7 @@
 import type { Selectable } from 'kysely';
 import type { ObjectId, PackId, ProjectId } from '../core/ids.ts';
 import type { JobClaim, PackLocation, PackUse } from '../core/ledger.ts';
+import { PACK_SLOT_COUNT_MAX } from '../core/limits.ts';
 import { ROW_BATCH_COUNT, splitIntoBatches } from './batches.ts';
 import type { Executor } from './database.ts';
 import type { PackTable } from './tables.ts';
@@ -62,6 +63,17 @@ export async function usePack(executor: Executor, claim: JobClaim, packId: PackI
     await executor.insertInto('uses').values({ job_id: claim.jobId, pack_id: packId }).execute();
   }
   return toUse(row);
+}
+
+/** Whoever found damage in a pack saw a part of it: all slots count as bad, and what is met again is stored again. */
+export async function distrustPack(executor: Executor, projectId: ProjectId, packId: PackId): Promise<void> {
+  const bad = Buffer.alloc(Math.ceil(PACK_SLOT_COUNT_MAX / 8), 0xff);
+  await executor
+    .updateTable('packs')
+    .set({ bad, is_closed: 1 })
+    .where('pack_id', '=', packId)
+    .where('project_id', '=', projectId)
+    .execute();
 }
 
 export async function locatePacks(

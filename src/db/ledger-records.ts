@@ -25,7 +25,7 @@ import { beginBackup, commitBackup, failBackup, isCommittedByJob } from './ledge
 import { finishDeletion, takeForDeletion } from './ledger-deletion.ts';
 import { addHooks, findPacksByHooks } from './ledger-hooks.ts';
 import { listKeys, raiseEpoch, readEpoch, saveKey, startEpoch } from './ledger-keys.ts';
-import { listOwnPacks, locatePacks, reservePacks, usePack } from './ledger-packs.ts';
+import { distrustPack, listOwnPacks, locatePacks, reservePacks, usePack } from './ledger-packs.ts';
 import { findOwner, insertPin, pinBackup, releasePins } from './ledger-pins.ts';
 import { confirmTrash, listProjectsWithTrash, listTrash } from './ledger-trash.ts';
 import { MetaRecords } from './meta-records.ts';
@@ -92,6 +92,11 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
 
   async locatePacks(projectId: ProjectId, packIds: readonly PackId[]): Promise<readonly PackUse[]> {
     return await locatePacks(this.#scope.executor, projectId, packIds);
+  }
+
+  /** A read found the pack damaged: no later backup takes anything from it. Harmless twice. */
+  async distrustPack(projectId: ProjectId, packId: PackId): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => distrustPack(executor, projectId, packId));
   }
 
   /**

@@ -12,7 +12,7 @@ import {
 } from 'kysely';
 import pg from 'pg';
 import { VbsError } from '../core/errors.ts';
-import { CATALOG_POOL_MAX } from '../core/limits.ts';
+import { CATALOG_POOL_MAX, CATALOG_WRITER_WAIT_MS } from '../core/limits.ts';
 import type { Logger } from '../core/ports.ts';
 import type { Capabilities, OpenedDatabase } from './database.ts';
 import type { Tables } from './tables.ts';
@@ -65,7 +65,13 @@ export function openPostgres(url: string, logger: Logger): OpenedDatabase {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: 'openvbs',
     // Whatever the server's default: a commit is durable when it is answered, and statements see each other's locks.
-    options: '-c synchronous_commit=on -c default_transaction_isolation=read\\ committed',
+    // A process that stands still inside a transaction (a machine put to sleep, a cable pulled) loses it: the row lock
+    // of its project would otherwise be held for as long as the server believes in the connection.
+    options: [
+      '-c synchronous_commit=on -c default_transaction_isolation=read\\ committed',
+      `-c idle_in_transaction_session_timeout=${CATALOG_WRITER_WAIT_MS}`,
+    ].join(' '),
+    keepAlive: true,
     types: { getTypeParser: chooseParser as typeof pg.types.getTypeParser },
   });
   // Without listeners a connection that breaks would end the process, be it idle (pool) or in use (client). Whoever

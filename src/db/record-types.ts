@@ -150,6 +150,11 @@ export type TraceFilter = {
 
 export type TraceSortKey = 'id' | 'createdAt';
 
+export type OpenJobQuery = { readonly projectId: ProjectId; readonly kinds: readonly JobKind[] } & (
+  | { readonly backupId: BackupId }
+  | { readonly volumeId: VolumeId }
+);
+
 export type JobSortKey = 'id' | 'createdAt';
 
 export type NewJob = {
@@ -171,6 +176,8 @@ export type TakenJob = {
   readonly claim: JobClaim;
   /** Failed tries so far that count towards JOB_FAILURE_MAX. */
   readonly failures: number;
+  /** How often it was taken from a runner that never gave it back. */
+  readonly crashes: number;
   /** Why the last try failed. */
   readonly lastError: string | null;
 };

@@ -98,6 +98,8 @@ export type JobTable = {
   snapshot_id: string | null;
   attempt: number;
   failures: number;
+  /** Takes of the job from runners that never gave it back. */
+  crashes: number;
   last_error: string | null;
   payload: string;
   total_bytes: number;

@@ -1,8 +1,9 @@
 // Reads any range of a backup as if it were a disk: for export, later for verify and NBD.
+import { setImmediate } from 'node:timers/promises';
 import { VbsError } from '../core/errors.ts';
 import type { BackupId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
-import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT } from '../core/limits.ts';
+import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, PAGE_WALK_COUNT } from '../core/limits.ts';
 import type { Extent } from '../volumes/extent.ts';
 import { type Fetch, planFetches } from './fetch-plan.ts';
 import { addressAt } from './format/page-format.ts';
@@ -97,6 +98,8 @@ export class BackupReader {
     if (range.lengthBytes === 0) return;
     const firstPage = Math.floor(range.offsetBytes / PAGE_SPAN_BYTES);
     for (let pageIndex = firstPage; pageIndex * PAGE_SPAN_BYTES < endBytes; pageIndex += 1) {
+      // As in segment-plan.ts: pages of zeros wait for nothing.
+      if (pageIndex % PAGE_WALK_COUNT === 0) await setImmediate();
       const pageOffsetBytes = pageIndex * PAGE_SPAN_BYTES;
       const page = await this.#manifest.pageAt(0, pageIndex);
       const firstEntry = Math.max(0, Math.floor((range.offsetBytes - pageOffsetBytes) / CHUNK_SIZE_BYTES));

@@ -163,7 +163,8 @@ export class BackupScan {
       return;
     }
     const { page } = item;
-    const entries = Array.from({ length: page.entryCount }, (_, i) => this.#entries[i]);
+    const isEmpty = this.#entries.length === 0;
+    const entries = isEmpty ? [] : Array.from({ length: page.entryCount }, (_, i) => this.#entries[i]);
     this.#entries = [];
     await this.#manifest.addPage(entries);
     this.#skippedBytes += page.lengthBytes - page.segments.reduce((total, segment) => total + segment.readBytes, 0);

@@ -86,7 +86,7 @@ export class DedupIndex {
     // One trailer at a time: a job that was cut short may own thousands of packs.
     for (const location of locations) {
       const index = await this.#tryIndex(location);
-      if (!index) continue;
+      if (!index || !(await this.#isDurable(index))) continue;
       this.#resumed ??= new DigestTable(Math.min(locations.length * PACK_SLOT_COUNT_MAX, RESUMED_DIGEST_MAX));
       const { slotCount, storedBytes } = index;
       this.#resumedPacks.set(location.packId, { slotCount, storedBytes });
@@ -172,6 +172,17 @@ export class DedupIndex {
       if (isVbsError(error, 'OBJECT_NOT_FOUND')) return undefined;
       this.#repository.logger.warn({ err: error, packId: location.packId }, 'a pack was passed over in deduplication');
       return undefined;
+    }
+  }
+
+  /** The attempt that stored the pack may have died when it was to be seen and not yet sure to stay. */
+  async #isDurable({ objectName, location }: PackIndex): Promise<boolean> {
+    try {
+      await this.#repository.store.ensureDurable(objectName);
+      return true;
+    } catch (error) {
+      this.#repository.logger.warn({ err: error, packId: location.packId }, 'a pack of an earlier attempt is not used');
+      return false;
     }
   }
 

@@ -36,12 +36,13 @@ export async function planFetches(
   page: Page | undefined,
   span: { pageOffsetBytes: number; firstEntry: number; endEntry: number },
 ): Promise<FetchPlan> {
+  if (!page) return { fetches: [], zeros: [zeroSpan(manifest.record.sizeBytes, span)] };
   const zeros: [number, number][] = [];
   const wanted = new Map<PackId, Map<number, number[]>>();
   for (let entry = span.firstEntry; entry < span.endEntry; entry += 1) {
     const offsetBytes = span.pageOffsetBytes + entry * CHUNK_SIZE_BYTES;
     const lengthBytes = Math.min(CHUNK_SIZE_BYTES, manifest.record.sizeBytes - offsetBytes);
-    const address = page && addressAt(page, entry);
+    const address = addressAt(page, entry);
     if (address) want(wanted, address, offsetBytes);
     else addZeros(zeros, offsetBytes, lengthBytes);
   }
@@ -49,6 +50,14 @@ export async function planFetches(
   const fetches: Fetch[] = [];
   for (const [packId, slots] of wanted) fetches.push(...planPack(await manifest.indexOf(packId), slots));
   return { fetches, zeros };
+}
+
+function zeroSpan(
+  sizeBytes: number,
+  span: { pageOffsetBytes: number; firstEntry: number; endEntry: number },
+): [number, number] {
+  const offsetBytes = span.pageOffsetBytes + span.firstEntry * CHUNK_SIZE_BYTES;
+  return [offsetBytes, Math.min(span.pageOffsetBytes + span.endEntry * CHUNK_SIZE_BYTES, sizeBytes) - offsetBytes];
 }
 
 function want(wanted: Map<PackId, Map<number, number[]>>, address: Address, offsetBytes: number): void {

@@ -42,7 +42,7 @@ export class ManifestWriter {
     return this.#levels;
   }
 
-  /** Adds the next page of level 0: the addresses of up to 1,024 chunks in volume order, undefined for zeros. */
+  /** Adds the next page of level 0: addresses of its chunks in order, undefined or left out at the end for zeros. */
   async addPage(entries: readonly (Address | undefined)[]): Promise<void> {
     const open = this.#levelAt(0);
     open.entries = [...entries];

@@ -1,10 +1,11 @@
 // Writes a backup to a disk: walks the pages in order, reads packs here, opens, checks and writes on the threads.
 // Every chunk is authenticated and compared with its digest before it is written.
+import { setImmediate } from 'node:timers/promises';
 import { Semaphore } from '../core/concurrency.ts';
 import { VbsError } from '../core/errors.ts';
 import type { BackupId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
-import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT } from '../core/limits.ts';
+import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, PAGE_WALK_COUNT } from '../core/limits.ts';
 import type { Progress } from '../core/model.ts';
 import type { VolumeTarget } from '../volumes/volume.ts';
 import { type Fetch, planFetches } from './fetch-plan.ts';
@@ -25,6 +26,8 @@ export type RestoreRequest = {
 /** Reads under way per thread: one being opened, one being read from the store. */
 const FETCHES_PER_THREAD = 2;
 const PAGE_SPAN_BYTES = PAGE_ENTRY_COUNT * CHUNK_SIZE_BYTES;
+/** Zeros asked for in one go: a disk that cannot punch writes them, and meanwhile nothing can stop its thread. */
+const ZERO_RUN_MAX_BYTES = 4 * PAGE_SPAN_BYTES;
 
 /**
  * Writes bytes [0, size of the backup) of the target and makes them durable. When it throws, the target holds a
@@ -88,6 +91,8 @@ class RestoreRun {
   }
 
   async #restorePage(pageIndex: number): Promise<void> {
+    // As in segment-plan.ts: pages of zeros wait for nothing.
+    if (pageIndex % PAGE_WALK_COUNT === 0) await setImmediate();
     this.#request.signal.throwIfAborted();
     const page = await this.#manifest.pageAt(0, pageIndex);
     const pageOffsetBytes = pageIndex * PAGE_SPAN_BYTES;
@@ -128,23 +133,24 @@ class RestoreRun {
       this.#reportProgress();
     }
     if (this.#request.target.readsZero) return;
-    const zeros = this.#zeros;
-    if (zeros && zeros.offsetBytes + zeros.lengthBytes === offsetBytes) {
-      zeros.lengthBytes += lengthBytes;
-      return;
-    }
-    await this.#flushZeros();
-    this.#zeros = { offsetBytes, lengthBytes };
+    const isApart = this.#zeros && this.#zeros.offsetBytes + this.#zeros.lengthBytes !== offsetBytes;
+    if (isApart) await this.#flushZeros();
+    this.#zeros ??= { offsetBytes, lengthBytes: 0 };
+    this.#zeros.lengthBytes += lengthBytes;
+    if (this.#zeros.lengthBytes >= ZERO_RUN_MAX_BYTES) await this.#flushZeros();
   }
 
   async #flushZeros(): Promise<void> {
     const zeros = this.#zeros;
     this.#zeros = undefined;
     if (!zeros) return;
-    const { offsetBytes, lengthBytes } = zeros;
-    await this.#startWork(async (thread) => {
-      await thread.call({ type: 'zero', deviceId: this.#deviceId, ranges: [offsetBytes, lengthBytes] });
-    });
+    const endBytes = zeros.offsetBytes + zeros.lengthBytes;
+    for (let offsetBytes = zeros.offsetBytes; offsetBytes < endBytes; offsetBytes += ZERO_RUN_MAX_BYTES) {
+      const lengthBytes = Math.min(ZERO_RUN_MAX_BYTES, endBytes - offsetBytes);
+      await this.#startWork(async (thread) => {
+        await thread.call({ type: 'zero', deviceId: this.#deviceId, ranges: [offsetBytes, lengthBytes] });
+      });
+    }
   }
 
   /** Starts work on the least loaded thread once the window has room. @throws what earlier work failed with */

@@ -1,7 +1,14 @@
 // Cuts a volume into what must be read: pages of 64 MiB, in them segments of 4 MiB, in them runs of chunks that may
 // hold data. Lazy, in volume order, so that a volume of any size costs the memory of one page.
+import { setImmediate } from 'node:timers/promises';
 import { alignDown } from '../core/bytes.ts';
-import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, SEGMENT_CHUNK_COUNT, SEGMENT_SIZE_BYTES } from '../core/limits.ts';
+import {
+  CHUNK_SIZE_BYTES,
+  PAGE_ENTRY_COUNT,
+  PAGE_WALK_COUNT,
+  SEGMENT_CHUNK_COUNT,
+  SEGMENT_SIZE_BYTES,
+} from '../core/limits.ts';
 import type { VolumeSource } from '../volumes/volume.ts';
 
 export type PlannedSegment = {
@@ -27,6 +34,8 @@ const PAGE_SPAN_BYTES = PAGE_ENTRY_COUNT * CHUNK_SIZE_BYTES;
 
 export async function* planPages(source: VolumeSource, signal: AbortSignal): AsyncGenerator<PlannedPage, void> {
   for (let offsetBytes = 0; offsetBytes < source.sizeBytes; offsetBytes += PAGE_SPAN_BYTES) {
+    // A sparse volume has pages without end that make nobody wait for anything: the event loop would stand still.
+    if ((offsetBytes / PAGE_SPAN_BYTES) % PAGE_WALK_COUNT === 0) await setImmediate();
     signal.throwIfAborted();
     const lengthBytes = Math.min(PAGE_SPAN_BYTES, source.sizeBytes - offsetBytes);
     const mayHoldData = new Uint8Array(Math.ceil(lengthBytes / CHUNK_SIZE_BYTES));

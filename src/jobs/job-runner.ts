@@ -5,7 +5,7 @@ import { VbsError } from '../core/errors.ts';
 import type { JobId, ProjectId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import {
-  JOB_ATTEMPT_MAX,
+  JOB_CRASH_MAX,
   JOB_DELETE_MAX,
   JOB_FAILURE_MAX,
   JOB_LEASE_MS,
@@ -233,7 +233,7 @@ export class JobRunner {
     const { catalog, handlers, logger } = this.#deps;
     try {
       try {
-        requireAttempts(running.taken);
+        requireSurvival(running.taken);
         await handlers[job.kind].run(running.context);
         await running.meter.saveCompleted(catalog.jobs);
         logger.info({ jobId: job.jobId, kind: job.kind }, 'job done');
@@ -274,10 +274,11 @@ export class JobRunner {
   }
 }
 
-function requireAttempts({ job, lastError }: TakenJob): void {
-  if (job.attempt > JOB_ATTEMPT_MAX) {
+/** Attempts that were postponed or put back at shutdown do not count: a deletion may wait for days for a reader. */
+function requireSurvival({ job, crashes, lastError }: TakenJob): void {
+  if (crashes >= JOB_CRASH_MAX) {
     const reason = lastError ?? 'the process ended in the middle of each';
-    throw new VbsError('JOB_ABANDONED', { jobId: job.jobId, attempts: JOB_ATTEMPT_MAX, reason });
+    throw new VbsError('JOB_ABANDONED', { jobId: job.jobId, attempts: JOB_CRASH_MAX, reason });
   }
 }
 

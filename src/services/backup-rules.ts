@@ -26,8 +26,24 @@ export function requireBackupPossible(
 
 /** @throws BACKUP_STATE_FORBIDS_DELETE */
 export function requireDeletable({ backupId, status }: Backup): void {
-  const isFit = status === 'available' || status === 'error';
+  const isFit = status === 'available' || status === 'error' || status === 'error_restoring';
   if (!isFit) throw new VbsError('BACKUP_STATE_FORBIDS_DELETE', { backupId, status });
+}
+
+export type BackupUse = {
+  /** A job that makes, restores or deletes it has not ended: that job decides the state. */
+  readonly isJobOpen: boolean;
+  /** Its deletion has begun. */
+  readonly isRecordTrashed: boolean;
+};
+
+/** For admins (contract 3.24). @throws BACKUP_STATE_FORBIDS_RESET */
+export function requireBackupResettable(backup: Backup, use: BackupUse, wanted: 'available' | 'error'): void {
+  const { backupId, status, attemptId } = backup;
+  const refuse = (reason: string) => new VbsError('BACKUP_STATE_FORBIDS_RESET', { backupId, status, wanted, reason });
+  if (use.isJobOpen) throw refuse('a job is at work on it');
+  if (use.isRecordTrashed) throw refuse('its deletion has begun and can only be completed');
+  if (wanted === 'available' && attemptId === null) throw refuse('it was never completed');
 }
 
 /**

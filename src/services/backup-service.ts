@@ -16,7 +16,12 @@ import type { Clock } from '../core/ports.ts';
 import type { Catalog, CatalogRecords } from '../db/catalog.ts';
 import { traceJob } from './audit.ts';
 import { enterDeletion, queueJob } from './backup-entry.ts';
-import { requireBackupPossible, requireDeletable, requireRestorePossible } from './backup-rules.ts';
+import {
+  requireBackupPossible,
+  requireBackupResettable,
+  requireDeletable,
+  requireRestorePossible,
+} from './backup-rules.ts';
 import { authorize, type Caller, hasRole } from './caller.ts';
 import type { BackupExport, ExportOpener } from './export-opener.ts';
 import type { BackupPayload, RestorePayload } from './job-payloads.ts';
@@ -181,6 +186,47 @@ export class BackupService {
   }
 
   /**
+   * Deletes a backup in whatever state, for admins. What writes or reads it comes to its end first, and a deletion
+   * that is queued already stays the only one. @throws BACKUP_NOT_FOUND
+   */
+  async forceDeleteBackup(caller: Caller, projectId: ProjectId, backupId: BackupId): Promise<Job> {
+    authorize(caller, projectId, 'admin');
+    const job = await this.#deps.catalog.transact(projectId, async (records) => {
+      const backup = await requireBackup(records, projectId, backupId);
+      const queued = await records.jobs.findOpen({ projectId, backupId, kinds: ['delete-backup'] });
+      if (queued !== undefined) return queued;
+      const entered = await enterDeletion(records, backup, this.#deps.clock.now());
+      await traceJob(records, 'bksDeleteBackup', { caller, job: entered, backup });
+      return entered;
+    });
+    this.#deps.wakeJobs();
+    return job;
+  }
+
+  /**
+   * Shows the backup in another state, for admins: the way out of one that nothing will end. Its data stays what it
+   * is, so a backup that was found damaged is still no parent for increments.
+   * @throws BACKUP_NOT_FOUND, BACKUP_STATE_FORBIDS_RESET
+   */
+  async resetBackup(
+    caller: Caller,
+    projectId: ProjectId,
+    backupId: BackupId,
+    status: 'available' | 'error',
+  ): Promise<void> {
+    authorize(caller, projectId, 'admin');
+    const updatedAt = this.#deps.clock.now();
+    await this.#deps.catalog.transact(projectId, async (records) => {
+      const backup = await requireBackup(records, projectId, backupId);
+      const job = await records.jobs.findOpen({ projectId, backupId, kinds: ['backup', 'restore', 'delete-backup'] });
+      const isRecordTrashed = await records.backups.isRecordTrashed(backupId);
+      requireBackupResettable(backup, { isJobOpen: job !== undefined, isRecordTrashed }, status);
+      const reason = status === 'available' ? { failReason: null } : {};
+      await records.backups.update(backupId, { status, ...reason, updatedAt });
+    });
+  }
+
+  /**
    * Begins to write a backup over a volume of the same project. Only the owner of a backup may.
    * @throws RESTORE_BACKUP_NOT_FOUND, RESTORE_VOLUME_NOT_FOUND, BACKUP_NOT_OWNED, BACKUP_NOT_AVAILABLE,
    * RESTORE_VOLUME_IN_ERROR, RESTORE_VOLUME_NOT_AVAILABLE, RESTORE_VOLUME_BEING_BACKED_UP, RESTORE_VOLUME_TOO_SMALL
@@ -194,7 +240,7 @@ export class BackupService {
       if (volume === undefined) throw new VbsError('RESTORE_VOLUME_NOT_FOUND', { volumeId });
       if (backup.projectId !== projectId) throw new VbsError('BACKUP_NOT_OWNED', { backupId });
       requireRestorePossible(backup, volume, await findVolumeUse(records, volume));
-      const payload: RestorePayload = { isNewVolume: false };
+      const payload: RestorePayload = { isNewVolume: false, isTargetUntouched: true };
       const createdAt = this.#deps.clock.now();
       const queued = await queueJob(records, { projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
       const updatedAt = createdAt;

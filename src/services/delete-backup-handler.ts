@@ -2,6 +2,7 @@
 // its chunks comes back with the next prune.
 import assert from 'node:assert/strict';
 import type { VbsError } from '../core/errors.ts';
+import type { ProjectId } from '../core/ids.ts';
 import { DELETE_RETRY_MS } from '../core/limits.ts';
 import { type JobContext, type JobHandler, JobPostponed } from '../jobs/job.ts';
 import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
@@ -14,14 +15,26 @@ export class DeleteBackupHandler implements JobHandler {
   }
 
   async run({ job, claim }: JobContext): Promise<void> {
-    const { catalog, sweeper, clock } = this.#deps;
+    const { catalog, clock } = this.#deps;
     assert(job.backupId !== null, 'a deletion names its backup');
     const state = await catalog.ledger.takeForDeletion(claim, job.backupId);
     // A restore, an export or an increment in the making reads it: it goes when they are done.
     if (state === 'pinned') throw new JobPostponed(DELETE_RETRY_MS);
-    if (state === 'trashed') await sweeper.sweepProject(claim.projectId);
+    const failure = state === 'trashed' ? await this.#sweep(claim.projectId) : undefined;
     const isGone = await catalog.ledger.finishDeletion(claim, job.backupId, clock.now());
-    if (!isGone) throw new JobPostponed(DELETE_RETRY_MS);
+    if (isGone) return;
+    throw failure ? failure.error : new JobPostponed(DELETE_RETRY_MS);
+  }
+
+  /** What a sweep fails with may be the trouble of another object of the project. */
+  async #sweep(projectId: ProjectId): Promise<{ readonly error: unknown } | undefined> {
+    try {
+      await this.#deps.sweeper.sweepProject(projectId);
+      return undefined;
+    } catch (error) {
+      this.#deps.logger.warn({ projectId, err: error }, 'a sweep failed');
+      return { error };
+    }
   }
 
   async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {

@@ -1,9 +1,10 @@
 // Opens backups for reading by a request. Each open one is a job of its own, so that the backup is pinned in the
 // catalog and a deletion waits; the job ends with the reading, or is ended by a runner when this process dies.
-import { VbsError } from '../core/errors.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import { type BackupId, newUuid, type ProjectId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import type { Backup } from '../core/model.ts';
+import { packIdOf } from '../core/object-names.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { JobOutcome } from '../db/record-types.ts';
@@ -47,7 +48,12 @@ export class ExportOpener {
     };
     try {
       const reader = await openBackup(repository, { claim, backupId });
-      return new BackupExport({ backup, reader, end, signal });
+      const noteDamage = async (objectName: string): Promise<void> => {
+        const packId = packIdOf(projectId, objectName);
+        // As after a restore that met damage: no later backup may take anything from there.
+        if (packId !== undefined) await catalog.ledger.distrustPack(projectId, packId);
+      };
+      return new BackupExport({ backup, reader, end, noteDamage, signal });
     } catch (error) {
       await end(failedOutcome(error instanceof VbsError ? error : new VbsError('INTERNAL', {}, { cause: error })));
       throw error;
@@ -60,6 +66,7 @@ export class BackupExport {
   readonly backup: Backup;
   readonly #reader: BackupReader;
   readonly #end: (outcome: JobOutcome) => Promise<void>;
+  readonly #noteDamage: (objectName: string) => Promise<void>;
   readonly #signal: AbortSignal | undefined;
   #closing: Promise<void> | undefined;
 
@@ -67,11 +74,13 @@ export class BackupExport {
     readonly backup: Backup;
     readonly reader: BackupReader;
     readonly end: (outcome: JobOutcome) => Promise<void>;
+    readonly noteDamage: (objectName: string) => Promise<void>;
     readonly signal: AbortSignal | undefined;
   }) {
     this.backup = deps.backup;
     this.#reader = deps.reader;
     this.#end = deps.end;
+    this.#noteDamage = deps.noteDamage;
     this.#signal = deps.signal;
   }
 
@@ -87,7 +96,12 @@ export class BackupExport {
   /** @throws DATA_CORRUPT, STORAGE_IO, and the reason of the signal once it is aborted */
   async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
     this.#signal?.throwIfAborted();
-    return await this.#reader.read(offsetBytes, lengthBytes);
+    try {
+      return await this.#reader.read(offsetBytes, lengthBytes);
+    } catch (error) {
+      if (isVbsError(error, 'DATA_CORRUPT')) await this.#noteDamage(String(error.details.object));
+      throw error;
+    }
   }
 
   /** Ends the job and frees the backup; harmless twice. */

@@ -15,6 +15,8 @@ export type BackupPayload = {
 export type RestorePayload = {
   /** The volume was made for this job: it has no disk until the job makes it. */
   readonly isNewVolume: boolean;
+  /** No attempt has begun to write: an existing volume is what it was. Unknown counts as written. */
+  readonly isTargetUntouched: boolean;
 };
 
 export function readBackupPayload({ payload }: Job): BackupPayload {
@@ -29,5 +31,5 @@ export function readBackupPayload({ payload }: Job): BackupPayload {
 }
 
 export function readRestorePayload({ payload }: Job): RestorePayload {
-  return { isNewVolume: payload.isNewVolume === true };
+  return { isNewVolume: payload.isNewVolume === true, isTargetUntouched: payload.isTargetUntouched === true };
 }

@@ -46,9 +46,7 @@ export class JobService {
   }
 
   #view(job: Job): JobView {
-    // A job that has ended shows what its row says: the live figures may be older than its last transaction.
-    const live = job.status === 'RUNNING' ? this.#deps.progressOf(job.jobId) : undefined;
-    const progress = live ?? describeProgress(job.progress);
+    const progress = this.#progressOf(job);
     const { totalBytes, doneBytes, skippedBytes, storedBytes, rateBytesPerS, etaS } = progress;
     const percent = job.status === 'SUCCESS' ? 100 : progress.percent;
     return {
@@ -58,5 +56,20 @@ export class JobService {
       rateBytesPerS: Math.round(rateBytesPerS),
       etaS,
     };
+  }
+
+  #progressOf(job: Job): LiveProgress {
+    const live = this.#deps.progressOf(job.jobId);
+    if (job.status === 'RUNNING' && live !== undefined) return live;
+    if (job.status !== 'SUCCESS' || live === undefined) return describeProgress(job.progress);
+    // A job succeeds in the transaction of its resources, and its last report gets into the row only after that: for
+    // a moment the row lags behind. All is handled by then, whatever was reported last.
+    const { totalBytes, skippedBytes, storedBytes } = live;
+    return describeProgress({
+      totalBytes,
+      skippedBytes,
+      storedBytes,
+      doneBytes: Math.max(0, totalBytes - skippedBytes),
+    });
   }
 }

@@ -1,7 +1,8 @@
 // The job that writes a backup over a volume, or fills a new one.
-import type { VbsError } from '../core/errors.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import type { JobClaim } from '../core/ledger.ts';
-import type { BackupStatus, Volume, VolumeStatus } from '../core/model.ts';
+import type { BackupStatus, Job, Volume, VolumeStatus } from '../core/model.ts';
+import { CONFIG_NAME, packIdOf } from '../core/object-names.ts';
 import { restoreBackup } from '../engine/restore-writer.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
 import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
@@ -20,36 +21,63 @@ export class RestoreHandler implements JobHandler {
     const { catalog, drivers, repository } = this.#deps;
     const { job, claim, signal, report } = context;
     const { backupId } = await requireRestoredBackup(catalog, job);
+    // Before the volume is touched: a deletion that was forced meanwhile may have been faster.
+    if ((await catalog.ledger.pinBackup(claim, backupId)) === undefined) {
+      throw new VbsError('BACKUP_NOT_FOUND', { backupId });
+    }
     const { volume, isFresh } = await this.#prepareVolume(context);
     await using target = await drivers.driver(volume.driver).openTarget(toVolumeRef(volume), { isFresh }, signal);
+    await this.#noteWriting(context);
     // Beyond the backup's end a new volume must read zero; an old one keeps what it has there (contract 5.10).
     const zeroBeyond = readRestorePayload(job).isNewVolume;
     await restoreBackup(repository, { claim, backupId, target, zeroBeyond, report, signal });
     await this.#finish(claim, volume);
   }
 
-  /** The volume is half written: it says so. The backup is as good as before, unless it is what could not be read. */
+  /**
+   * A volume that is half written says so; one that no attempt wrote to is what it was. The backup is as good as
+   * before, unless it is what could not be read.
+   */
   async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {
-    const isDamaged = error.code === 'DATA_CORRUPT' || error.code === 'OBJECT_NOT_FOUND';
+    const isDamaged = await this.#isDamage(error);
     const updatedAt = this.#deps.clock.now();
     const { catalog } = this.#deps;
     const ownerId = job.backupId === null ? undefined : (await catalog.backups.find(job.backupId))?.projectId;
     await catalog.transactAcross([claim.projectId, ownerId ?? claim.projectId], async (records) => {
       await records.jobs.requireClaim(claim);
-      if (job.backupId !== null) {
-        // A damaged backup is no parent for increments until it is repaired, whoever noticed.
-        const damage = isDamaged ? { isDamaged, failReason: error.message, updatedAt } : {};
+      const isOwn = ownerId === claim.projectId;
+      const backup =
+        isOwn && job.backupId !== null ? await records.backups.get(claim.projectId, job.backupId) : undefined;
+      if (backup?.status === 'restoring') {
         const status: BackupStatus = isDamaged ? 'error_restoring' : 'available';
-        const own = ownerId === claim.projectId ? { status, updatedAt } : {};
-        await records.backups.update(job.backupId, { ...damage, ...own });
+        await records.backups.update(backup.backupId, { status, updatedAt });
       }
+      // A damaged backup is no parent for increments until it is repaired, whoever noticed.
+      if (isDamaged && job.backupId !== null) {
+        await records.backups.update(job.backupId, { isDamaged, failReason: error.message, updatedAt });
+      }
+      const packId = isDamaged ? packIdOf(ownerId ?? claim.projectId, String(error.details.object)) : undefined;
+      // Or the next backup of the same disk would find its chunks there and be as unreadable as this one.
+      if (packId !== undefined) await records.ledger.distrustPack(ownerId ?? claim.projectId, packId);
       const volume = job.volumeId === null ? undefined : await records.volumes.get(job.projectId, job.volumeId);
       if (volume !== undefined) {
-        const status: VolumeStatus = volume.source === '' ? 'error' : 'error_restoring';
+        // As it is now: this attempt was taken before it noted that it writes.
+        const current = await records.jobs.get(job.projectId, job.jobId);
+        const status = planFailedStatus(volume, current ?? job);
         await records.volumes.update(volume.volumeId, { status, isFresh: false, updatedAt });
       }
       await records.jobs.end(claim, failedOutcome(error), updatedAt);
     });
+  }
+
+  /** A store that is not mounted lacks every object: what it holds is as good as before. */
+  async #isDamage(error: VbsError): Promise<boolean> {
+    if (!isVbsError(error, 'OBJECT_NOT_FOUND')) return isVbsError(error, 'DATA_CORRUPT');
+    const looked = this.#deps.repository.store.head(CONFIG_NAME);
+    return await looked.then(
+      (config) => config !== undefined,
+      () => false, // It cannot even be looked at; the restore's own error is the one to tell.
+    );
   }
 
   /** Makes the disk of a new volume; from then on the volume counts as written to, whatever happens. */
@@ -68,16 +96,31 @@ export class RestoreHandler implements JobHandler {
     return { volume: { ...volume, ...changes }, isFresh: isWithoutDisk };
   }
 
+  /** Durable before the first byte, and for all attempts to come. */
+  async #noteWriting({ job, claim }: JobContext): Promise<void> {
+    if (!readRestorePayload(job).isTargetUntouched) return;
+    await this.#deps.catalog.jobs.savePayload(claim, { ...job.payload, isTargetUntouched: false });
+  }
+
   async #finish(claim: JobClaim, { volumeId }: Volume): Promise<void> {
     const endedAt = this.#deps.clock.now();
     await this.#deps.catalog.transact(claim.projectId, async ({ jobs, backups, volumes }) => {
       await jobs.requireClaim(claim);
       const job = await jobs.get(claim.projectId, claim.jobId);
       // Another project's backup was never `restoring`; it is held by the pin, which ends with the job.
-      const own = job?.backupId ? await backups.get(claim.projectId, job.backupId) : undefined;
-      if (own !== undefined) await backups.update(own.backupId, { status: 'available', updatedAt: endedAt });
+      const backup = job?.backupId ? await backups.get(claim.projectId, job.backupId) : undefined;
+      // Not when its deletion was forced meanwhile.
+      if (backup?.status === 'restoring') {
+        await backups.update(backup.backupId, { status: 'available', updatedAt: endedAt });
+      }
       await volumes.update(volumeId, { status: 'available', updatedAt: endedAt });
       await jobs.end(claim, { status: 'SUCCESS' }, endedAt);
     });
   }
+}
+
+function planFailedStatus(volume: Volume, job: Job): VolumeStatus {
+  const { isNewVolume, isTargetUntouched } = readRestorePayload(job);
+  if (volume.source === '') return 'error';
+  return isTargetUntouched && !isNewVolume ? 'available' : 'error_restoring';
 }

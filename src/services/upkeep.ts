@@ -1,5 +1,14 @@
-// What is due from time to time and by nobody's request: sweeping trash, forgetting old jobs and dead revocations.
-import { JOB_KEEP_DAYS, RUN_KEEP_DAYS, TASK_KEEP_DAYS, TRACE_KEEP_DAYS, UPKEEP_INTERVAL_MS } from '../core/limits.ts';
+// What is due from time to time and by nobody's request: sweeping trash, trying failed deletions again, retention,
+// forgetting old jobs, tasks, traces and dead revocations.
+import { newUuid } from '../core/ids.ts';
+import {
+  JOB_KEEP_DAYS,
+  LIST_LIMIT_MAX,
+  RUN_KEEP_DAYS,
+  TASK_KEEP_DAYS,
+  TRACE_KEEP_DAYS,
+  UPKEEP_INTERVAL_MS,
+} from '../core/limits.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { RetentionRunner } from './retention-runner.ts';
@@ -44,12 +53,29 @@ export class Upkeep {
     const { catalog, sweeper, retention, clock } = this.#deps;
     const nowAt = clock.now();
     await this.#try('trash', () => sweeper.sweepAll(this.#abort.signal));
+    await this.#try('deletions', () => this.#retryDeletions());
     await this.#try('retention', () => retention.applyAll(this.#abort.signal));
     await this.#try('tasks', () => catalog.tasks.deleteEndedBefore(nowAt - TASK_KEEP_DAYS * DAY_MS));
     await this.#try('runs', () => catalog.policies.deleteRunsBefore(nowAt - RUN_KEEP_DAYS * DAY_MS));
     await this.#try('jobs', () => catalog.jobs.deleteEndedBefore(nowAt - JOB_KEEP_DAYS * DAY_MS));
     await this.#try('traces', () => catalog.traces.deleteBefore(nowAt - TRACE_KEEP_DAYS * DAY_MS));
     await this.#try('revocations', () => catalog.users.dropExpiredRevocations(nowAt));
+  }
+
+  /** Nobody can use or delete a backup whose deletion failed: unless it is tried again, its space is lost for ever. */
+  async #retryDeletions(): Promise<void> {
+    const { catalog, clock } = this.#deps;
+    const { items } = await catalog.backups.list({ status: 'error_deleting' }, { limit: LIST_LIMIT_MAX });
+    for (const { projectId, backupId, volumeId } of items) {
+      if (this.#abort.signal.aborted) return;
+      const createdAt = clock.now();
+      await catalog.transact(projectId, async ({ backups, jobs }) => {
+        const current = await backups.get(projectId, backupId);
+        if (current?.status !== 'error_deleting') return;
+        await jobs.insert({ jobId: newUuid(), projectId, kind: 'delete-backup', backupId, volumeId, createdAt });
+        await backups.update(backupId, { status: 'deleting', updatedAt: createdAt });
+      });
+    }
   }
 
   #beginRound(): void {

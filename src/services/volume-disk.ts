@@ -2,7 +2,8 @@
 import type { Volume } from '../core/model.ts';
 import type { DriverVolume, VolumeDriver, VolumeRef } from '../volumes/volume.ts';
 
-export function toVolumeRef({ volumeId, source, sizeBytes, isAdopted }: Volume): VolumeRef {
+export function toVolumeRef(volume: Pick<Volume, keyof VolumeRef>): VolumeRef {
+  const { volumeId, source, sizeBytes, isAdopted } = volume;
   return { volumeId, source, sizeBytes, isAdopted };
 }
 

@@ -64,6 +64,23 @@ export function requireVolumeAtRest(volume: Volume, use: VolumeUse): void {
   if (volume.status !== 'available' || use.isBeingBackedUp) throwForbidden(volume, use, 'available');
 }
 
+/** States that an admin may set by hand; the others are for what is at work on a volume. */
+export const RESETTABLE_STATUSES = ['available', 'in-use', 'error'] as const satisfies readonly VolumeStatus[];
+export type ResettableStatus = (typeof RESETTABLE_STATUSES)[number];
+
+/** For admins (contract 3.25). @throws VOLUME_STATE_FORBIDS_RESET */
+export function requireVolumeResettable(
+  { volumeId, status, source }: Volume,
+  use: { readonly isJobOpen: boolean },
+  wanted: ResettableStatus,
+): void {
+  const refuse = (reason: string) => new VbsError('VOLUME_STATE_FORBIDS_RESET', { volumeId, status, wanted, reason });
+  if (use.isJobOpen) throw refuse('a job is at work on it');
+  // A call makes or grows its disk right now; what a crash cut short is put right at the next start.
+  if (status === 'creating' || status === 'extending') throw refuse('a call is at work on it');
+  if (source === '' && wanted !== 'error') throw refuse('it has no disk');
+}
+
 function throwForbidden({ volumeId, status }: Volume, use: VolumeUse, required: string): never {
   const shown = use.isBeingBackedUp ? 'backing-up' : status;
   throw new VbsError('VOLUME_STATE_FORBIDS', { volumeId, status: shown, required });

@@ -1,13 +1,15 @@
 // Volumes: made empty or from a backup, adopted, extended, deleted, let go. The disk itself is the driver's; here are
 // the rows, and the order of row and disk that leaves nothing behind after a crash: the row first, in a state that
 // says so.
-import { VbsError } from '../core/errors.ts';
+import { Semaphore } from '../core/concurrency.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import { type BackupId, type JobId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import { LIST_LIMIT_MAX } from '../core/limits.ts';
 import type { Backup, Volume } from '../core/model.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog, CatalogRecords } from '../db/catalog.ts';
 import type { NewVolume } from '../db/record-types.ts';
+import type { VolumeDriver } from '../volumes/volume.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
 import { recordTrace } from './audit.ts';
 import { requireAvailableBackup } from './backup-rules.ts';
@@ -16,7 +18,14 @@ import type { RestorePayload } from './job-payloads.ts';
 import type { ListResult, VolumePage } from './list-page.ts';
 import { findReadableBackup, findVolumeUse, requireVolume } from './subjects.ts';
 import { makeDisk, toVolumeRef } from './volume-disk.ts';
-import { planExtension, planVolumeSize, requireVolumeAtRest, requireVolumeDeletable } from './volume-rules.ts';
+import {
+  planExtension,
+  planVolumeSize,
+  type ResettableStatus,
+  requireVolumeAtRest,
+  requireVolumeDeletable,
+  requireVolumeResettable,
+} from './volume-rules.ts';
 import { findVolumeType } from './volume-types.ts';
 
 export type CreateVolumeInput = {
@@ -90,6 +99,7 @@ export type VolumeServiceDeps = {
 
 export class VolumeService {
   readonly #deps: VolumeServiceDeps;
+  readonly #adoptions = new Semaphore(1);
 
   constructor(deps: VolumeServiceDeps) {
     this.#deps = deps;
@@ -130,21 +140,48 @@ export class VolumeService {
    */
   async adoptVolume(caller: Caller, projectId: ProjectId, input: AdoptVolumeInput): Promise<Volume> {
     authorize(caller, projectId, 'admin');
-    const { catalog, drivers } = this.#deps;
-    const { host, reference } = input;
+    const { host, reference, isBootable } = input;
     if (host !== this.hostName) throw new VbsError('VOLUME_HOST_UNKNOWN', { host });
-    const draft = this.#draftVolume(caller, projectId, input);
-    const { source, sizeBytes } = await drivers.driver(draft.driver).adopt(reference);
-    const { isBootable } = input;
-    const volume: NewVolume = { ...draft, status: 'available', sizeBytes, source, isAdopted: true, isBootable };
-    return await catalog.transact(projectId, async ({ volumes }) => {
-      // Of whichever project: two volumes over one disk would restore over each other.
+    const draft = { ...this.#draftVolume(caller, projectId, input), isBootable };
+    // One at a time: of two at once under two names, neither would see the other's row.
+    await this.#adoptions.acquire();
+    try {
+      return await this.#adopt(draft, reference);
+    } finally {
+      this.#adoptions.release();
+    }
+  }
+
+  async #adopt(draft: NewVolume, reference: string): Promise<Volume> {
+    const { projectId, volumeId } = draft;
+    const driver = this.#deps.drivers.driver(draft.driver);
+    const { source, sizeBytes } = await driver.adopt(reference);
+    const volume: NewVolume = { ...draft, status: 'available', sizeBytes, source, isAdopted: true };
+    await this.#requireUnmanaged(driver, volume, reference);
+    return await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
       if ((await volumes.findBySource(source)) !== undefined) {
         throw new VbsError('VOLUME_ALREADY_MANAGED', { reference });
       }
       await volumes.insert(volume);
-      return await requireVolume({ volumes }, projectId, volume.volumeId);
+      return await requireVolume({ volumes }, projectId, volumeId);
     });
+  }
+
+  /** By whichever project and name: two volumes over one disk would restore over each other. */
+  async #requireUnmanaged(driver: VolumeDriver, wanted: NewVolume, reference: string): Promise<void> {
+    const identity = await driver.identify(toVolumeRef(wanted));
+    if (identity === undefined) {
+      throw new VbsError('VOLUME_REFERENCE_INVALID', { reference, reason: 'it has gone in this moment' });
+    }
+    let markerId: VolumeId | undefined;
+    do {
+      const { items } = await this.#deps.catalog.volumes.list({}, { limit: LIST_LIMIT_MAX, markerId });
+      for (const volume of items.filter((each) => each.driver === driver.name)) {
+        if ((await driver.identify(toVolumeRef(volume))) !== identity) continue;
+        throw new VbsError('VOLUME_ALREADY_MANAGED', { reference });
+      }
+      markerId = items.length === LIST_LIMIT_MAX ? items.at(-1)?.volumeId : undefined;
+    } while (markerId !== undefined);
   }
 
   /** Lets a volume go without touching its disk, for admins. @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS */
@@ -214,6 +251,21 @@ export class VolumeService {
     this.#deps.wakeJobs();
   }
 
+  /**
+   * Shows the volume in another state, for admins: the way out of one that nothing will end. The disk is not touched.
+   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS_RESET
+   */
+  async resetVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, status: ResettableStatus): Promise<void> {
+    authorize(caller, projectId, 'admin');
+    const updatedAt = this.#deps.clock.now();
+    await this.#deps.catalog.transact(projectId, async (records) => {
+      const volume = await requireVolume(records, projectId, volumeId);
+      const job = await records.jobs.findOpen({ projectId, volumeId, kinds: ['backup', 'restore', 'delete-volume'] });
+      requireVolumeResettable(volume, { isJobOpen: job !== undefined }, status);
+      await records.volumes.update(volumeId, { status, updatedAt });
+    });
+  }
+
   /** @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_SIZE_INVALID, STORAGE_FULL */
   async extendVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, sizeGib: number): Promise<Volume> {
     authorize(caller, projectId, 'member');
@@ -230,7 +282,9 @@ export class VolumeService {
       const { sizeBytes } = await driver.resize(toVolumeRef(plan.volume), plan.sizeBytes);
       return await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
     } catch (error) {
-      await this.#settle(projectId, volumeId, { status: 'error_extending' });
+      // A disk that is locked by another program was not touched.
+      const status = isVbsError(error, 'VOLUME_BUSY') ? 'available' : 'error_extending';
+      await this.#settle(projectId, volumeId, { status });
       throw error;
     }
   }
@@ -249,15 +303,14 @@ export class VolumeService {
 
   /**
    * Puts right what a crash left half done in this service's own calls; to be called before requests are served, by
-   * the only process of the catalog. (Volumes that a job is at work on are the job's.)
+   * the process that holds the folder of the disks. (Volumes that a job is at work on are the job's.)
    */
   async recoverVolumes(): Promise<void> {
     const { logger } = this.#deps;
     for (const volume of await this.#listUnfinished()) {
-      const { volumeId, projectId, status } = volume;
+      const { volumeId, status } = volume;
       logger.warn({ volumeId, status }, 'a call was cut short; its volume is put right');
-      // The old size stands: bytes that an unfinished extension added read zero and are added again by the next one.
-      if (status === 'extending') await this.#settle(projectId, volumeId, { status: 'available' });
+      if (status === 'extending') await this.#recoverExtension(volume);
       else await this.#recoverEmptyVolume(volume);
     }
   }
@@ -269,6 +322,19 @@ export class VolumeService {
     const extending = await volumes.list({ status: 'extending' }, { limit: LIST_LIMIT_MAX });
     // What is made from a backup is its restore job's, which the runner takes up again.
     return [...creating.items.filter((volume) => volume.sourceBackupId === null), ...extending.items];
+  }
+
+  /** The disk may have grown before its row did. A backup wants both to agree, so the disk decides. */
+  async #recoverExtension(volume: Volume): Promise<void> {
+    const { volumeId, projectId } = volume;
+    try {
+      const measuredBytes = await this.#deps.drivers.driver(volume.driver).measure(toVolumeRef(volume));
+      const sizeBytes = Math.max(volume.sizeBytes, measuredBytes);
+      await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
+    } catch (error) {
+      this.#deps.logger.error({ volumeId, err: error }, 'the size of a volume could not be told');
+      await this.#settle(projectId, volumeId, { status: 'error_extending' });
+    }
   }
 
   async #recoverEmptyVolume(volume: Volume): Promise<void> {
@@ -327,7 +393,7 @@ export class VolumeService {
       requireAvailableBackup(backup);
       const sizeBytes = planVolumeSize(sizeGib, backup.sizeBytes);
       await volumes.insert({ ...draft, sizeBytes, sourceBackupId: backupId });
-      const payload: RestorePayload = { isNewVolume: true };
+      const payload: RestorePayload = { isNewVolume: true, isTargetUntouched: true };
       const jobId = newUuid<JobId>();
       await jobs.insert({ jobId, projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
       await holdBackup(records, backup, { jobId, projectId, createdAt });

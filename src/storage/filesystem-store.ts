@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { VbsError } from '../core/errors.ts';
 import { STORE_OPEN_FILE_MAX, STORE_SMALL_OPERATION_MAX } from '../core/limits.ts';
 import { DurableFolders } from './durable-folders.ts';
-import { closeFile, readFully, syncFolder, unlinkIfThere } from './file-io.ts';
+import { closeFile, readFully, syncFile, syncFolder, unlinkIfThere } from './file-io.ts';
 import { FileWriter } from './file-writer.ts';
 import { checkByteRange, checkObjectName, checkPrefix, isObjectNameSegment } from './object-name.ts';
 import type { ObjectInfo, ObjectName, ObjectStore, ObjectWriter } from './object-store.ts';
@@ -82,6 +82,22 @@ export class FilesystemStore implements ObjectStore {
     const path = this.pathOf(name);
     signal?.throwIfAborted();
     return await onObject(name, () => statObject(path, name));
+  }
+
+  async ensureDurable(name: ObjectName, signal?: AbortSignal): Promise<void> {
+    const path = this.pathOf(name);
+    signal?.throwIfAborted();
+    await onExistingObject(name, async () => {
+      const { fd } = await openRegularFile(path);
+      try {
+        await syncFile(fd);
+      } finally {
+        await closeFile(fd);
+      }
+      // Of the folders above, those that this process has not seen to yet.
+      await this.#folders.ensure(dirname(path));
+      await syncFolder(dirname(path));
+    });
   }
 
   async *list(prefix: string, signal?: AbortSignal): AsyncIterable<ObjectInfo> {

@@ -84,6 +84,10 @@ export class MemoryStore implements ObjectStore {
     }
   }
 
+  async ensureDurable(name: ObjectName, signal?: AbortSignal): Promise<void> {
+    this.#find(name, signal);
+  }
+
   async delete(names: readonly ObjectName[], signal?: AbortSignal): Promise<void> {
     names.forEach(checkObjectName);
     signal?.throwIfAborted();

@@ -45,6 +45,11 @@ export type ObjectStore = {
   ): Promise<{ bytes: Buffer; sizeBytes: number }>;
   /** Undefined when there is no such object. */
   head(name: ObjectName, signal?: AbortSignal): Promise<ObjectInfo | undefined>;
+  /**
+   * Makes an object durable that is visible: whoever stored it may have died before the end of its `commit`.
+   * @throws OBJECT_NOT_FOUND; STORAGE_IO: it may not be relied on then.
+   */
+  ensureDurable(name: ObjectName, signal?: AbortSignal): Promise<void>;
   /** Every object whose name begins with `prefix` (a whole number of segments, ending in `/`, or ''), in name order. */
   list(prefix: string, signal?: AbortSignal): AsyncIterable<ObjectInfo>;
   /** Durably removes objects; names that do not exist are passed over. */

@@ -5,7 +5,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { errnoOf } from '../core/errno.ts';
-import { VbsError } from '../core/errors.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import { isUuid, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import { openFileSource } from './file-source.ts';
@@ -32,6 +32,8 @@ export type FileDriverDeps = {
   readonly roots: readonly string[];
   /** Further folders from which nothing can be adopted, such as the data folder of the service. */
   readonly excluded?: readonly string[];
+  /** Absent: /dev. */
+  readonly deviceFolder?: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Absent: those of this machine. */
@@ -54,7 +56,8 @@ export class FileDriver implements VolumeDriver {
 
   constructor(deps: FileDriverDeps) {
     this.#folder = resolve(deps.folder);
-    this.#permitted = { roots: deps.roots, excluded: [this.#folder, ...(deps.excluded ?? [])] };
+    const { roots, excluded = [], deviceFolder = '/dev' } = deps;
+    this.#permitted = { roots, excluded: [this.#folder, ...excluded], deviceFolder };
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#calls = deps.systemCalls ?? loadSystemCalls();
@@ -98,6 +101,26 @@ export class FileDriver implements VolumeDriver {
     const sizeBytes = imageBytes ?? (await this.#measureDevice(path, reference));
     checkAdoptedSize(sizeBytes, reference);
     return { source, sizeBytes };
+  }
+
+  async identify(volume: VolumeRef): Promise<string | undefined> {
+    try {
+      return await onVolume(volume.source, async () => {
+        const stats = await stat(await this.#locate(volume), { bigint: true });
+        return stats.isBlockDevice() ? `device ${stats.rdev}` : `file ${stats.dev} ${stats.ino}`;
+      });
+    } catch (error) {
+      if (isVbsError(error, 'VOLUME_UNAVAILABLE')) return undefined;
+      throw error;
+    }
+  }
+
+  async measure(volume: VolumeRef): Promise<number> {
+    return await onVolume(volume.source, async () => {
+      const path = await this.#locate(volume);
+      const stats = await stat(path);
+      return stats.isFile() ? stats.size : await this.#measureDevice(path, volume.source);
+    });
   }
 
   async resize(volume: VolumeRef, sizeBytes: number): Promise<DriverVolume> {

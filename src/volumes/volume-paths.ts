@@ -5,16 +5,19 @@ import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { describeError } from '../core/errno.ts';
 import { VbsError } from '../core/errors.ts';
 import { VOLUME_SIZE_MAX_BYTES } from '../core/limits.ts';
+import { chooseDeviceName } from './device-name.ts';
 
 export type PermittedPaths = {
   /** Folders from which disks may be adopted. */
   readonly roots: readonly string[];
   /** Folders, perhaps inside a root, from which nothing may be adopted: they are the service's own. */
   readonly excluded: readonly string[];
+  /** Where the machine has its devices. */
+  readonly deviceFolder: string;
 };
 
 export type AdoptableDisk = {
-  /** What the volume row keeps: the resolved path of an image; the name given for a device, which may be a link. */
+  /** What the volume row keeps: the resolved path of an image; for a device a name that lasts, which may be a link. */
   readonly source: string;
   /** Free of symbolic links. */
   readonly path: string;
@@ -45,10 +48,14 @@ export async function findAdoptable(reference: string, permitted: PermittedPaths
     throw invalid(reference, `the service cannot read and write it (${describeError(cause)})`, cause);
   });
   if (stats.isFile()) return { source: path, path, imageBytes: stats.size };
-  // The name given is kept, not what it leads to: after a start of the machine /dev/dm-3 may be another disk than
-  // before, while /dev/mapper/x and /dev/disk/by-id/x go on naming the same one.
-  const source = join(await realpath(dirname(reference)), basename(reference));
-  return { source, path, imageBytes: undefined };
+  const givenName = join(await realpath(dirname(reference)), basename(reference));
+  const source = await chooseDeviceName(givenName, path, permitted.deviceFolder);
+  if (source !== undefined) return { source, path, imageBytes: undefined };
+  throw invalid(
+    reference,
+    'after the next start of the machine this name may be another disk, and no name in /dev/disk/by-id or ' +
+      '/dev/mapper leads to it: give the disk a serial number, or a name by LVM or a udev rule',
+  );
 }
 
 /** @throws VOLUME_REFERENCE_INVALID */

@@ -88,9 +88,17 @@ export type VolumeDriver = {
   /**
    * Takes over an existing disk without touching it.
    * @throws VOLUME_REFERENCE_INVALID: not absolute, missing, outside the permitted roots (symlinks resolved), not a
-   * regular file or block device, not readable and writable, empty, or larger than VOLUME_SIZE_MAX_BYTES.
+   * regular file or block device, a device without a name that lasts, not readable and writable, empty, or larger
+   * than VOLUME_SIZE_MAX_BYTES.
    */
   adopt(reference: string): Promise<DriverVolume>;
+  /**
+   * Tells disks apart while the machine runs, whatever they are called: equal for hard links of an image and for all
+   * names of a device. Undefined when the disk is not there.
+   */
+  identify(volume: VolumeRef): Promise<string | undefined>;
+  /** Bytes of the disk as it is: a resize that was cut short may have grown it. @throws VOLUME_UNAVAILABLE */
+  measure(volume: VolumeRef): Promise<number>;
   /** Grows the disk; new bytes read zero. */
   resize(volume: VolumeRef, sizeBytes: number): Promise<DriverVolume>;
   /** Removes a disk that we made with everything of it; lets an adopted one go untouched. Harmless twice. */

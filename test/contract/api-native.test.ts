@@ -199,6 +199,36 @@ describe('backups', () => {
     }
   });
 
+  test('an admin resets the status and deletes by force, on every path', async () => {
+    const { token } = bench.admin;
+    const { id } = await createBackup(volume.id);
+    const show = async () => ((await bench.ask(200, 'GET', `${bench.v3}/backups/${id}`)).backup as Shown).status;
+    const reset = (status: unknown) => ({ token, body: { 'os-reset_status': { status } } });
+    for (const [base, status] of [
+      [bench.v3, 'error'],
+      [bench.v2, 'AVAILABLE'],
+      [`${bench.v3}/native`, 'Error'],
+    ]) {
+      const answer = await bench.send('POST', `${base}/backups/${id}/action`, reset(status));
+      assert.deepEqual([answer.statusCode, answer.body], [202, '']);
+      assert.equal(await show(), status?.toLowerCase());
+    }
+    const url = `${bench.v3}/backups/${id}/action`;
+    const { body } = reset('available');
+    await bench.assertFault(403, 'forbidden', 'POST', url, { body });
+    await bench.assertFault(403, 'forbidden', 'POST', url, { body: { 'os-force_delete': {} } });
+    for (const status of ['restoring', '', null, ['error']]) {
+      await bench.assertFault(400, 'badRequest', 'POST', url, reset(status));
+    }
+    for (const wrong of [{}, { 'os-launch': {} }, { 'os-reset_status': null }, { ...body, 'os-force_delete': {} }]) {
+      await bench.assertFault(400, 'badRequest', 'POST', url, { token, body: wrong });
+    }
+    const unknown = `${bench.v3}/backups/${newUuid()}/action`;
+    await bench.assertFault(404, 'itemNotFound', 'POST', unknown, reset('error'));
+    await bench.ask(202, 'POST', url, { token, body: { 'os-force_delete': null } });
+    await waitForGone(`${bench.v3}/backups/${id}`);
+  });
+
   test('deleting answers 202 without body, then the backup is gone', async () => {
     const url = `${bench.v2}/backups/${first.id}`;
     const answer = await bench.send('DELETE', url);
@@ -242,6 +272,12 @@ describe('volumes', () => {
     assert.equal(((await bench.ask(200, 'GET', url)).volume as Shown).size, 2);
     await bench.assertFault(400, 'badRequest', 'POST', `${url}/action`, { body: { 'os-extend': { new_size: 1 } } });
     await bench.assertFault(400, 'badRequest', 'POST', `${url}/action`, { body: { 'os-launch': null } });
+    const { token } = bench.admin;
+    await bench.ask(202, 'POST', `${url}/action`, { token, body: { 'os-reset_status': { status: 'error' } } });
+    assert.equal(((await bench.ask(200, 'GET', url)).volume as Shown).status, 'error');
+    const reset = { body: { 'os-reset_status': { status: 'available' } } };
+    await bench.assertFault(403, 'forbidden', 'POST', `${url}/action`, reset);
+    await bench.ask(202, 'POST', `${url}/action`, { token, ...reset });
     const unknown = `${bench.v3}/volumes/${newUuid()}/action`;
     await bench.assertFault(404, 'itemNotFound', 'POST', unknown, { body: { 'os-extend': {} } });
     await bench.ask(202, 'DELETE', `${url}?cascade=True`);

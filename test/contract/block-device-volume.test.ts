@@ -1,7 +1,17 @@
 // Block devices as volumes, on loop devices: that takes root.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, fsyncSync, openSync, symlinkSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { MIB } from '../../src/core/bytes.ts';
@@ -75,6 +85,54 @@ describe('block devices', { skip: canAttach() ? false : 'loop devices need root'
       const volume = { volumeId: newUuid<VolumeId>(), isAdopted: true, ...adopted };
       await using source = await driver.openSource(volume, options);
       assert.equal(source.descriptor.path, path);
+    });
+  });
+
+  test('a number given by the kernel is no name: one that lasts is kept, or the disk refused', async () => {
+    await withDevice(async ({ path, folder }) => {
+      const devices = join(folder, 'dev');
+      const node = join(devices, 'sda');
+      const major = String(statSync(path).rdev >> 8);
+      const minor = String(statSync(path).rdev & 0xff);
+      for (const name of ['disk/by-id', 'disk/by-uuid', 'disk/by-path', 'block', 'mapper', 'vg']) {
+        mkdirSync(join(devices, name), { recursive: true });
+      }
+      execFileSync('mknod', [node, 'b', major, minor]);
+      const link = (name: string): string => {
+        symlinkSync(node, join(devices, name));
+        return join(devices, name);
+      };
+      const shared = { clock: systemClock, logger: silentLogger, deviceFolder: devices };
+      const driver = new FileDriver({ ...shared, folder: join(folder, 'volumes'), roots: [folder] });
+      const sourceOf = async (reference: string) => (await driver.adopt(reference)).source;
+      const refused = { code: 'VOLUME_REFERENCE_INVALID', message: /may be another disk/ };
+      const byContent = [link('disk/by-uuid/1234'), link('disk/by-id/lvm-pv-uuid-1'), link('block/8:0')];
+      // What is ours does not last longer than what it leads to.
+      const own = join(folder, 'own');
+      symlinkSync(node, own);
+      const names = [node, own, ...byContent];
+      for (const name of names) await assert.rejects(driver.adopt(name), refused, name);
+      for (const name of ['disk/by-path/pci-1', 'vg/lv', 'backup-disk'].map(link)) {
+        assert.equal(await sourceOf(name), name);
+      }
+      symlinkSync(join(devices, 'vg/lv'), join(folder, 'own-lv'));
+      assert.equal(await sourceOf(join(folder, 'own-lv')), join(folder, 'own-lv'));
+      const byId = link('disk/by-id/ata-1');
+      symlinkSync('/nowhere', join(devices, 'disk/by-id/ata-0'));
+      for (const name of names) assert.equal(await sourceOf(name), byId, name);
+      execFileSync('mknod', [join(devices, 'mapper/vg-lv'), 'b', major, minor]);
+      for (const name of names) assert.equal(await sourceOf(name), join(devices, 'mapper/vg-lv'), name);
+      assert.equal(await sourceOf(byId), byId);
+    });
+  });
+
+  test('a device is the same under all of its names', async () => {
+    await withDevice(async ({ driver, path, folder, volume }) => {
+      const link = join(folder, 'by-name');
+      symlinkSync(path, link);
+      const other = { ...volume, source: link };
+      assert.equal(await driver.identify(other), await driver.identify(volume));
+      assert.equal(await driver.identify({ ...volume, source: join(folder, 'gone') }), undefined);
     });
   });
 

@@ -22,6 +22,11 @@ describe('catalog on PostgreSQL only', { skip }, () => {
     };
     assert.equal(await show('synchronous_commit'), 'on');
     assert.equal(await show('transaction_isolation'), 'read committed');
+    assert.equal(
+      await show('idle_in_transaction_session_timeout'),
+      '1min',
+      'the lock of a project is not kept for ever',
+    );
     const read = (value: bigint) => sql<{ value: number }>`select ${value}::bigint as value`.execute(database.kysely);
     assert.equal((await read(2n ** 53n - 1n)).rows[0]?.value, Number.MAX_SAFE_INTEGER);
     await assert.rejects(read(2n ** 53n), /safe integer/);

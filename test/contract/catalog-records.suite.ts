@@ -18,6 +18,9 @@ import {
   addBackup,
   addProject,
   backupRow,
+  beginBackup,
+  beginDeletion,
+  commitOf,
   queueJob,
   START_AT,
   takeJob,
@@ -162,6 +165,35 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
       const changed = await catalog.backups.get(projectId, row.backupId);
       assert.deepEqual(changed, { ...backup, status: 'error', failReason: 'x', name: 'n', updatedAt: 9 });
       assert.equal(await catalog.backups.countByVolume(projectId, row.volumeId), 1);
+    });
+
+    test('a deletion forced while the backup is made: the job goes on, its end changes no state', async () => {
+      const projectId = await addProject(catalog);
+      for (const isCommitted of [true, false]) {
+        const writing = await beginBackup(catalog, projectId, { isIncremental: false });
+        const { backupId, volumeId, claim } = writing;
+        const find = () => catalog.jobs.findOpen({ projectId, backupId, kinds: ['backup', 'restore'] });
+        await catalog.backups.update(backupId, { status: 'deleting' });
+        assert.equal(await catalog.backups.isBeingCreated(projectId, volumeId), true);
+        assert.equal((await find())?.jobId, claim.jobId);
+        assert.equal(await catalog.jobs.findOpen({ projectId, volumeId, kinds: ['restore'] }), undefined);
+        if (isCommitted) await catalog.ledger.commitBackup(claim, commitOf(writing), tick());
+        else await catalog.ledger.failBackup(claim, { errorCode: 'INTERNAL', failReason: 'x' }, tick());
+        assert.equal((await catalog.backups.find(backupId))?.status, 'deleting');
+        assert.equal(await catalog.backups.isBeingCreated(projectId, volumeId), false);
+        assert.equal(await find(), undefined);
+        assert.equal(await catalog.backups.isRecordTrashed(backupId), false);
+        await catalog.ledger.takeForDeletion(await beginDeletion(catalog, projectId, backupId), backupId);
+        assert.equal(await catalog.backups.isRecordTrashed(backupId), true);
+      }
+    });
+
+    test('what a job carries can be replaced by whoever holds it', async () => {
+      const projectId = await addProject(catalog);
+      const claim = await takeJob(catalog, projectId, await queueJob(catalog, projectId, 'restore'));
+      await catalog.jobs.savePayload(claim, { isTargetUntouched: false });
+      assert.deepEqual((await catalog.jobs.get(projectId, claim.jobId))?.payload, { isTargetUntouched: false });
+      await assert.rejects(catalog.jobs.savePayload({ ...claim, attempt: 9 }, {}), { code: 'JOB_FENCED' });
     });
 
     test('a list is paged by marker and offset, sorted by several keys, the same pages in any size', async () => {

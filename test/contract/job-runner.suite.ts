@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { VbsError } from '../../src/core/errors.ts';
 import { type JobId, newUuid, type ProjectId } from '../../src/core/ids.ts';
-import { JOB_ATTEMPT_MAX, JOB_FAILURE_MAX, JOB_LEASE_MS } from '../../src/core/limits.ts';
+import { JOB_CRASH_MAX, JOB_FAILURE_MAX, JOB_LEASE_MS } from '../../src/core/limits.ts';
 import type { JobKind, JobStatus } from '../../src/core/model.ts';
 import { silentLogger } from '../../src/core/ports.ts';
 import { Catalog } from '../../src/db/catalog.ts';
@@ -169,6 +169,23 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
       assert.deepEqual(failures, []);
     });
 
+    test('a deletion that waits for a reader for a long time is not given up', async () => {
+      const runner = await start(async (context) => {
+        if (context.claim.attempt <= JOB_CRASH_MAX + 1) {
+          throw new JobPostponed(500);
+        }
+        await succeed(context);
+      });
+      const jobId = await queue('delete-backup');
+      await database.kysely.updateTable('jobs').set({ attempt: JOB_CRASH_MAX }).where('job_id', '=', jobId).execute();
+      runner.wake();
+      await jobIs(jobId, 'INIT', JOB_CRASH_MAX + 1);
+      clock.advance(500);
+      runner.wake();
+      await jobIs(jobId, 'SUCCESS', JOB_CRASH_MAX + 2);
+      assert.deepEqual(failures, []);
+    });
+
     test('a job whose last answer was lost is done, not failed', async () => {
       const runner = await start(async (context) => {
         await succeed(context);
@@ -258,7 +275,8 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
     test('a job that brings the process down each time ends after so many takes', async () => {
       const runner = await start(succeed);
       const jobId = await queue();
-      await database.kysely.updateTable('jobs').set({ attempt: JOB_ATTEMPT_MAX }).where('job_id', '=', jobId).execute();
+      const dead = { status: 'RUNNING', attempt: 7, lease_until: 0, crashes: JOB_CRASH_MAX - 1 };
+      await database.kysely.updateTable('jobs').set(dead).where('job_id', '=', jobId).execute();
       runner.wake();
       await jobIs(jobId, 'FAIL');
       assert.deepEqual(failures, [{ jobId, code: 'JOB_ABANDONED' }]);

@@ -26,6 +26,7 @@ export function objectStoreSuite(label: string, harness: StoreHarness): void {
   describe(`object store contract: ${label}`, () => {
     describe('writing', () => writingTests(storeTest));
     describe('reading', () => readingTests(storeTest));
+    describe('durability', () => durabilityTests(storeTest));
     describe('listing', () => listingTests(storeTest));
     describe('deleting', () => deletingTests(storeTest));
     describe('names', () => nameTests(storeTest));
@@ -190,6 +191,23 @@ function readingTests(storeTest: StoreTest): void {
   });
 }
 
+function durabilityTests(storeTest: StoreTest): void {
+  storeTest('an object that is there can be made durable, any number of times, and stays what it is', async (store) => {
+    await store.put(KEY, Buffer.from('x'));
+    await store.ensureDurable(KEY);
+    await store.ensureDurable(KEY);
+    assert.deepEqual(await store.get(KEY, 1), Buffer.from('x'));
+  });
+
+  storeTest('an object that is missing cannot be relied on', async (store) => {
+    await store.put(KEY, Buffer.from('x'));
+    await store.delete([KEY]);
+    for (const name of [KEY, 'projects', 'projects/p1', 'no/folder']) {
+      await assert.rejects(store.ensureDurable(name), { code: 'OBJECT_NOT_FOUND' }, name);
+    }
+  });
+}
+
 function listingTests(storeTest: StoreTest): void {
   const names = ['a', 'b-x/2', 'b.y', 'b/1', 'b/10', 'b/2/z', 'b/Z', 'b0/1', 'c'];
 
@@ -289,6 +307,7 @@ function nameTests(storeTest: StoreTest): void {
       await assert.rejects(store.readRange(name, 0, 1), refused, name);
       await assert.rejects(store.readSuffix(name, 1), refused, name);
       await assert.rejects(store.head(name), refused, name);
+      await assert.rejects(store.ensureDurable(name), refused, name);
       await assert.rejects(store.delete([name]), refused, name);
     }
     for (const prefix of ['a', '/', '../', 'a//'])
@@ -317,6 +336,7 @@ function signalTests(storeTest: StoreTest): void {
     await assert.rejects(store.readRange('there', 0, 1, signal), stopped);
     await assert.rejects(store.readSuffix('there', 1, signal), stopped);
     await assert.rejects(store.head('there', signal), stopped);
+    await assert.rejects(store.ensureDurable('there', signal), stopped);
     await assert.rejects(listAll(store, '', signal), stopped);
     await assert.rejects(store.delete(['there'], signal), stopped);
     assert.deepEqual(await listAll(store, ''), [{ name: 'there', sizeBytes: 1 }]);

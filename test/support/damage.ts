@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ErrorCode, isVbsError } from '../../src/core/errors.ts';
 
-/** A copy with one bit turned over: bit 0 is the lowest of byte 0. Positions beyond the end count from the start again. */
+/** A copy with one bit turned over: bit 0 is the lowest of byte 0. Beyond the end it counts from the start again. */
 export function flipBit(bytes: Uint8Array, bitIndex: number): Buffer {
   const copy = Buffer.from(bytes);
   const byteIndex = Math.floor(bitIndex / 8) % copy.length;

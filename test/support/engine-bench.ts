@@ -18,6 +18,9 @@ import { MemoryLedger } from './memory-ledger.ts';
 
 export const PASSPHRASE = 'a passphrase for tests';
 
+/** One for all benches of a process: starting threads costs more than most tests. Idle ones do not keep it alive. */
+let sharedWorkers: WorkerPool | undefined;
+
 export type WriteOptions = {
   readonly repository?: Repository;
   readonly backupId?: BackupId;
@@ -63,14 +66,14 @@ export class EngineBench {
 
   static async start(store: ObjectStore = new MemoryStore(), ledger = new MemoryLedger()): Promise<EngineBench> {
     const folder = await mkdtemp(join(tmpdir(), 'openvbs-engine-'));
-    const workers = new WorkerPool({ threadCount: 2, logger: silentLogger });
+    sharedWorkers ??= new WorkerPool({ threadCount: 2, logger: silentLogger });
+    const workers = sharedWorkers;
     const deps = { store, ledger, workers, clock: systemClock, logger: silentLogger };
     const repository = await Repository.open(deps, PASSPHRASE);
     return new EngineBench({ folder, ledger, store, workers, repository });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.workers.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -18,6 +18,7 @@ export type StoreOperation =
   | 'readRange'
   | 'readSuffix'
   | 'head'
+  | 'ensureDurable'
   | 'list'
   | 'delete';
 
@@ -101,6 +102,10 @@ export class FaultyStore implements ObjectStore {
 
   head(name: ObjectName, signal?: AbortSignal): Promise<ObjectInfo | undefined> {
     return this.#run('head', name, () => this.#inner.head(name, signal));
+  }
+
+  ensureDurable(name: ObjectName, signal?: AbortSignal): Promise<void> {
+    return this.#run('ensureDurable', name, () => this.#inner.ensureDurable(name, signal));
   }
 
   async *list(prefix: string, signal?: AbortSignal): AsyncIterable<ObjectInfo> {

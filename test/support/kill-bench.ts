@@ -11,12 +11,13 @@ import { systemClock } from '../../src/core/ports.ts';
 import { makeImage, makeRandom, noise, overwrite } from './disk-files.ts';
 import { type LiveJob, waitFor } from './live-api.ts';
 import { LiveService } from './live-service.ts';
-import { auditRepository } from './repository-audit.ts';
+import { auditRepository, type RepositoryAudit } from './repository-audit.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
 
 const PIECE_BYTES = 4 * MIB;
 /** Deletions are over about this fast. */
 const DELETION_MS = 80;
+const SWEEP_WAIT_MS = 15_000;
 
 export type KillBenchOptions = {
   readonly seed: string;
@@ -160,12 +161,7 @@ export class KillBench {
     for (const { status, name } of await api.listBackups()) {
       assert.match(String(status), /^(available|error)$/, `${name} stays ${status}`);
     }
-    // The trash that a crash left is swept in the background after the start.
-    const audit = await waitFor(async () => {
-      const found = await auditRepository(dataFolder);
-      return found.trashedNames.length === 0 ? found : undefined;
-    });
-    assert.deepEqual(audit, { unknownNames: [], missingNames: [], trashedNames: [] });
+    assert.deepEqual(await auditAtRest(dataFolder), { unknownNames: [], missingNames: [], trashedNames: [] });
   }
 
   async #listAvailable(): Promise<{ id: string; name: string }[]> {
@@ -203,6 +199,17 @@ export class KillBench {
     await waitFor(async () =>
       (await api.call('GET', `/v3/{p}/volumes/${volumeId}`)).status === 404 ? true : undefined,
     );
+  }
+}
+
+/** Jobs have ended, but what a crash left is swept in the background, which takes its moment and temporary files. */
+async function auditAtRest(dataFolder: string): Promise<RepositoryAudit> {
+  const deadlineAt = systemClock.now() + SWEEP_WAIT_MS;
+  for (;;) {
+    const audit = await auditRepository(dataFolder);
+    const isClean = Object.values(audit).every((names) => names.length === 0);
+    if (isClean || systemClock.now() > deadlineAt) return audit;
+    await delay(50);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { type ConfigSources, loadConfig, SETTING_NAMES, SETTINGS } from '../../src/config.ts';
@@ -166,4 +166,13 @@ test('every setting has its own variable and flag', () => {
   const specs = SETTING_NAMES.map((name) => SETTINGS[name]);
   assert.equal(new Set(specs.map(({ variable }) => variable)).size, specs.length);
   assert.equal(new Set(specs.map(({ flag }) => flag)).size, specs.length);
+});
+
+test('the README lists every setting with its flag', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const listed = [...readme.matchAll(/^\| `(OPENVBS_\w+)` \| `--([\w-]+)` \|/gm)].map(([, ...pair]) => pair);
+  assert.deepEqual(
+    listed,
+    SETTING_NAMES.map((name) => [SETTINGS[name].variable, SETTINGS[name].flag]),
+  );
 });

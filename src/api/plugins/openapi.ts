@@ -1,6 +1,7 @@
 // /openapi.json: the OpenAPI 3.1 document, made from the schemas of the routes.
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
+import { BackupActionBody } from '../schemas/backup-actions.ts';
 import {
   CloudBackupQuota,
   CreateCloudBackupBody,
@@ -78,6 +79,7 @@ const NAMED_SCHEMAS = [
   CreateVolumeBody,
   UpdateVolumeBody,
   AdoptVolumeBody,
+  BackupActionBody,
   VolumeActionBody,
   MetadataBody,
   MetaBody,

@@ -12,6 +12,7 @@ const CONSOLE_PAGE = `<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>OpenVBS</title>
 <style>
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #1b1f24; }
 pre { background: #f3f4f6; padding: 1rem; overflow-x: auto; border-radius: 6px; }
 @media (prefers-color-scheme: dark) {
@@ -23,11 +24,15 @@ pre { background: #f3f4f6; padding: 1rem; overflow-x: auto; border-radius: 6px; 
 </head>
 <body>
 <h1>OpenVBS is running</h1>
-<p>The web console comes in a later version. Until then, the command line makes the first backup:</p>
-<pre>openvbs volume add /path/to/disk.img --name my-disk
+<p>The web console comes in a later version. Until then, the command line makes the first backup
+(<code>bin/openvbs.js</code> in a checkout):</p>
+<pre>openvbs login
+openvbs volume add /path/to/disk.img --name my-disk
 openvbs backup create my-disk --name first
 openvbs backup list
 openvbs restore first --file restored.img</pre>
+<p>The service printed user and password when it first started. Disks are added from the folders in
+<code>OPENVBS_VOLUME_ROOTS</code>.</p>
 <p>The API is described in <a href="/openapi.json">openapi.json</a>; the health of the service is at
 <a href="/healthz">healthz</a>.</p>
 </body>

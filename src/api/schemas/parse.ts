@@ -43,6 +43,26 @@ export function requireEnvelope(body: ParsedBody, key: string): JsonObject {
   return inner;
 }
 
+/** `{"<name>": parameters}`, as actions are asked for. @throws MEDIA_TYPE_UNSUPPORTED, REQUEST_MALFORMED */
+export function requireAction(body: ParsedBody): { readonly name: string; readonly parameters: unknown } {
+  const value = requireJson(body);
+  const [action, ...others] = isJsonObject(value) ? Object.entries(value) : [];
+  if (action === undefined || others.length > 0) {
+    throw new VbsError('REQUEST_MALFORMED', { reason: 'the body names exactly one action' });
+  }
+  return { name: action[0], parameters: action[1] };
+}
+
+/** A text in lower case; '' when it is none. */
+export function readWord(object: unknown, key: string): string {
+  const value = isJsonObject(object) ? readKey(object, key) : undefined;
+  return typeof value === 'string' ? value.toLowerCase() : '';
+}
+
+export function unknownAction(name: string): VbsError {
+  return invalidField('action', `${name.slice(0, 64)} is not offered`);
+}
+
 /** @throws REQUEST_FIELD_INVALID naming the first key that is not in `known`. */
 export function refuseUnknownKeys(object: JsonObject, known: readonly string[], where: string): void {
   for (const key of Object.keys(object)) {

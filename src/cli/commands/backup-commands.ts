@@ -163,7 +163,9 @@ const deleteBackup: Command = {
     const client = await connect(context);
     const backup = await client.findBackup(args[0] ?? '', signal);
     const label = `backup ${backup.name ?? backup.id}`;
-    if (!(await confirm(context, `Delete ${label} of ${formatTime(backup.createdAt)}?`))) {
+    // Somebody who deletes what cannot be restored may have meant another one.
+    const state = backup.status === 'available' ? '' : `, which was ${backup.status}`;
+    if (!(await confirm(context, `Delete ${label} of ${formatTime(backup.createdAt)}${state}?`))) {
       terminal.stderr.write('Nothing was deleted.\n');
       return EXIT.FAILED;
     }
@@ -174,7 +176,7 @@ const deleteBackup: Command = {
       return EXIT.OK;
     }
     const job = await requireSuccess(context, client, jobId);
-    printResult(context, { deleted: { backupId: backup.id }, job }, `Deleted ${label}.`);
+    printResult(context, { deleted: { backupId: backup.id }, job }, `Deleted ${label}${state}.`);
     return EXIT.OK;
   },
 };

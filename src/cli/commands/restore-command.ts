@@ -1,7 +1,7 @@
 // `openvbs restore`: a backup back into its volume, another one, a new one, or a plain file.
 import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { ANSWER_INVALID, ClientError, isClientError, UNREACHABLE } from '../../client/client-error.ts';
+import { ANSWER_INVALID, ClientError, isClientError } from '../../client/client-error.ts';
 import { describeCause } from '../../client/http.ts';
 import type { OpenVbsClient } from '../../client/openvbs-client.ts';
 import type { BackupInfo, JobInfo, VolumeInfo } from '../../client/resources.ts';
@@ -185,7 +185,7 @@ async function restoreToFile(
   }
 }
 
-/** Returns how many bytes came. @throws ClientError UNREACHABLE when the connection breaks off */
+/** Returns how many bytes came. @throws CliError EXPORT_CUT_SHORT when the connection breaks off */
 async function copyBytes(
   bytes: AsyncIterable<Uint8Array>,
   file: SparseFile,
@@ -212,7 +212,8 @@ async function nextChunk(
     if (error instanceof Error && error.name === 'AbortError') throw error;
     const reason = describeCause(error);
     const message = `the backup broke off after ${formatBytes(receivedBytes)}: ${reason}; nothing was kept`;
-    throw new ClientError(message, { status: 0, code: UNREACHABLE }, { cause: error });
+    const hint = "the server's log says why, when it was the server that ended it; otherwise try again";
+    throw new CliError(EXIT.FAILED, 'EXPORT_CUT_SHORT', message, hint, { cause: error });
   }
 }
 

@@ -7,7 +7,7 @@ import { CliError, usageError } from '../cli-error.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { connect } from '../connection.ts';
 import { EXIT, type ExitCode } from '../exit-code.ts';
-import { settleVolume } from '../follow-job.ts';
+import { awaitVolumeGone, settleVolume } from '../follow-job.ts';
 import { formatTime, renderFields, renderTable } from '../format.ts';
 import { confirm, printResult, YES_OPTION } from '../output.ts';
 
@@ -143,6 +143,7 @@ const deleteVolume: Command = {
       return EXIT.FAILED;
     }
     await client.deleteVolume(volume.id, signal);
+    await awaitVolumeGone(context, client, volume.id);
     printResult(context, { deleted: { volumeId: volume.id } }, `Deleted ${label}.`);
     return EXIT.OK;
   },

@@ -64,10 +64,11 @@ async function createJobs(executor: Executor, { textType: text }: Capabilities):
   await sql`create table jobs (
     job_id ${text} primary key, project_id ${text} not null references projects, kind ${text} not null,
     status ${text} not null, backup_id ${text}, volume_id ${text}, snapshot_id ${text}, attempt bigint not null,
-    failures bigint not null, last_error ${text}, payload ${text} not null, total_bytes bigint not null,
-    done_bytes bigint not null, skipped_bytes bigint not null, stored_bytes bigint not null, error_code ${text},
-    fail_reason ${text}, created_at bigint not null, started_at bigint, ended_at bigint, run_after bigint not null,
-    runner_id ${text}, lease_until bigint)`.execute(executor);
+    failures bigint not null, crashes bigint not null, last_error ${text}, payload ${text} not null,
+    total_bytes bigint not null, done_bytes bigint not null, skipped_bytes bigint not null,
+    stored_bytes bigint not null, error_code ${text}, fail_reason ${text}, created_at bigint not null,
+    started_at bigint, ended_at bigint, run_after bigint not null, runner_id ${text},
+    lease_until bigint)`.execute(executor);
   await sql`create index jobs_by_project on jobs (project_id, created_at, job_id)`.execute(executor);
   // The runner looks once a second: only jobs that have not ended are in this index.
   await sql`create index jobs_open on jobs (project_id, created_at, job_id)

@@ -15,19 +15,20 @@ export class PipelineThread {
   /** Segments or reads that callers have given to this thread and not finished; they choose the least loaded. */
   loadCount = 0;
 
-  constructor(onDeath: (error: Error) => void) {
+  constructor(deps: { readonly isStopping: () => boolean; readonly onDeath: (error: Error) => void }) {
     this.#worker = new Worker(new URL('./thread.ts', import.meta.url));
-    this.#worker.unref();
     this.#worker.on('message', (envelope: ReplyEnvelope) => this.#settle(envelope));
     const die = (error: Error): void => {
       if (this.#death) return;
       this.#death = error;
       for (const call of this.#pending.values()) call.reject(error);
       this.#pending.clear();
-      onDeath(error);
+      deps.onDeath(error);
     };
-    this.#worker.on('error', (cause) => die(new VbsError('INTERNAL', {}, { cause })));
-    this.#worker.on('exit', () => die(new VbsError('SHUTTING_DOWN')));
+    this.#worker.on('error', (cause) => die(new VbsError('PIPELINE_THREAD_DIED', {}, { cause })));
+    this.#worker.on('exit', () => die(new VbsError(deps.isStopping() ? 'SHUTTING_DOWN' : 'PIPELINE_THREAD_DIED')));
+    // After the listeners: the one for messages makes the thread keep the process alive again.
+    this.#worker.unref();
   }
 
   /** Memory in `transfer` is gone for the caller. @throws what the work threw */
@@ -106,10 +107,11 @@ export class WorkerPool {
 
   /** A dead thread takes its unfinished work with it (the attempt fails and is run again) and is replaced. */
   #startThread(position: number): PipelineThread {
-    return new PipelineThread((error) => {
+    const onDeath = (error: Error): void => {
       if (this.#isClosed) return;
       this.#logger.error({ err: error, thread: position }, 'a pipeline thread died and is replaced');
       this.#threads[position] = this.#startThread(position);
-    });
+    };
+    return new PipelineThread({ isStopping: () => this.#isClosed, onDeath });
   }
 }

@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { checkExtend, checkMetaBody, checkVolumeAction } from '../../../src/api/schemas/volume-actions.ts';
+import {
+  checkExtend,
+  checkMetaBody,
+  checkResetVolume,
+  checkVolumeAction,
+} from '../../../src/api/schemas/volume-actions.ts';
 import {
   checkAdoptVolume,
   checkCreateVolume,
@@ -84,6 +89,15 @@ test('actions: exactly one key, an offered one', () => {
   }
 });
 
+test('a status is reset to one that nothing has to end, and to nothing else', () => {
+  assert.equal(checkResetVolume({ status: 'Available', attach_status: null }), 'available');
+  // A restart would take a volume in creation for one without a disk, and make it one.
+  const wrong = [{ status: 'creating' }, { status: 5 }, { status: { toString: 1 } }, {}, null, 'error'];
+  for (const parameters of [...wrong, { status: 'error', attach_status: 'detached' }]) {
+    expectCode('REQUEST_FIELD_INVALID', () => checkResetVolume(parameters));
+  }
+});
+
 test('one key of the metadata is set by a body with that key', () => {
   assert.equal(checkMetaBody(json({ meta: { tier: 'gold' } }), 'tier'), 'gold');
   expectCode('REQUEST_FIELD_INVALID', () => checkMetaBody(json({ meta: { other: 'gold' } }), 'tier'));
@@ -115,6 +129,7 @@ test('no body leads to anything but a code of the table', () => {
       expectNoSurprise(() => checkAdoptVolume(json({ volume })));
       expectNoSurprise(() => checkVolumeAction(json(value)));
       expectNoSurprise(() => checkExtend(value));
+      expectNoSurprise(() => checkResetVolume(value));
       expectNoSurprise(() =>
         parseVolumeFilter({ metadata: text, created_at: text, size: text }, { version, isAdmin: true }),
       );

@@ -8,6 +8,7 @@ import { DedupIndex } from '../../../src/engine/dedup-index.ts';
 import { MemoryStore } from '../../../src/storage/memory-store.ts';
 import { compactPack } from '../../support/compact-pack.ts';
 import { EngineBench } from '../../support/engine-bench.ts';
+import { FaultyStore } from '../../support/faulty-store.ts';
 import { fixedBytes } from '../../support/fixed-bytes.ts';
 import { MemoryLedger } from '../../support/memory-ledger.ts';
 
@@ -184,6 +185,28 @@ test('packs of an earlier attempt that are damaged or missing are passed over', 
   assert.notEqual(again.commit.packs[0]?.packId, cut.commit.packs[0]?.packId);
   await bench.commit({ ...again, claim });
   await assertRestores(bench, again.commit.backupId, path);
+});
+
+test('a pack of an earlier attempt is made durable before it is used, or passed over', async () => {
+  for (const isFailing of [false, true]) {
+    const store = new FaultyStore(new MemoryStore());
+    await using bench = await EngineBench.start(store);
+    const path = await bench.makeDisk('disk', SIZE_BYTES, [{ offsetBytes: 0, bytes: fixedBytes(4, SIZE_BYTES) }]);
+    const claim = bench.newClaim();
+    const cut = await bench.write(path, { claim });
+    const [resumed] = cut.commit.packs;
+    assert(resumed);
+    if (isFailing) store.setRules([{ operation: 'ensureDurable', effect: 'EIO' }]);
+    const repository = await bench.reopen();
+    const again = await bench.write(path, { claim, backupId: cut.commit.backupId, repository });
+    const synced = store.calls.filter(({ operation }) => operation === 'ensureDurable');
+    assert.equal(synced.length, cut.commit.packs.length);
+    assert(synced[0]?.name.includes(resumed.packId));
+    const isUsed = again.commit.packs.some(({ packId }) => packId === resumed.packId);
+    assert.equal(isUsed, !isFailing);
+    await bench.commit({ ...again, claim });
+    await assertRestores(bench, again.commit.backupId, path);
+  }
 });
 
 test('chunks of an earlier attempt are found by their digests, each in its own slot', async () => {

@@ -2,8 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { GIB } from '../../../src/core/bytes.ts';
 import type { ErrorCode } from '../../../src/core/errors.ts';
+import { type AttemptId, newUuid } from '../../../src/core/ids.ts';
 import type { BackupStatus, VolumeStatus } from '../../../src/core/model.ts';
-import { requireBackupPossible, requireDeletable, requireRestorePossible } from '../../../src/services/backup-rules.ts';
+import {
+  requireBackupPossible,
+  requireBackupResettable,
+  requireDeletable,
+  requireRestorePossible,
+} from '../../../src/services/backup-rules.ts';
 import { sampleBackup, sampleVolume } from './samples.ts';
 
 const idle = { isBeingBackedUp: false };
@@ -51,10 +57,11 @@ describe('requireBackupPossible', () => {
 });
 
 describe('requireDeletable', () => {
-  it('accepts available and error only', () => {
+  it('accepts what nothing is at work on', () => {
     requireDeletable(sampleBackup());
     requireDeletable(sampleBackup({ status: 'error' }));
-    const others: BackupStatus[] = ['creating', 'restoring', 'deleting', 'error_restoring', 'error_deleting'];
+    requireDeletable(sampleBackup({ status: 'error_restoring' }));
+    const others: BackupStatus[] = ['creating', 'restoring', 'deleting', 'error_deleting'];
     for (const status of others) {
       throwsCode(() => requireDeletable(sampleBackup({ status })), 'BACKUP_STATE_FORBIDS_DELETE');
     }
@@ -88,5 +95,33 @@ describe('requireRestorePossible', () => {
       () => requireRestorePossible(sampleBackup({ sizeBytes: 2 * GIB }), volume, idle),
       'RESTORE_VOLUME_TOO_SMALL',
     );
+  });
+});
+
+describe('requireBackupResettable', () => {
+  const free = { isJobOpen: false, isRecordTrashed: false };
+  const committed = { attemptId: newUuid<AttemptId>() };
+
+  it('leads out of every state that nothing is going to end', () => {
+    for (const status of ['available', 'error_restoring', 'error', 'restoring'] satisfies BackupStatus[]) {
+      requireBackupResettable(sampleBackup({ status, ...committed }), free, 'available');
+      requireBackupResettable(sampleBackup({ status, attemptId: null }), free, 'error');
+    }
+  });
+
+  it('refuses while a job is at work, once the record is in the trash, and for a backup that never was', () => {
+    const backup = sampleBackup({ status: 'error_deleting', ...committed });
+    for (const wanted of ['available', 'error'] as const) {
+      throwsCode(
+        () => requireBackupResettable(backup, { ...free, isJobOpen: true }, wanted),
+        'BACKUP_STATE_FORBIDS_RESET',
+      );
+      throwsCode(
+        () => requireBackupResettable(backup, { ...free, isRecordTrashed: true }, wanted),
+        'BACKUP_STATE_FORBIDS_RESET',
+      );
+    }
+    const failed = sampleBackup({ status: 'error', attemptId: null });
+    throwsCode(() => requireBackupResettable(failed, free, 'available'), 'BACKUP_STATE_FORBIDS_RESET');
   });
 });

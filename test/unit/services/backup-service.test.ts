@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { GIB } from '../../../src/core/bytes.ts';
-import { newUuid } from '../../../src/core/ids.ts';
+import { type BackupId, newUuid } from '../../../src/core/ids.ts';
 import type { VolumeStatus } from '../../../src/core/model.ts';
 import { backupInput, ServiceBench } from '../../support/service-bench.ts';
 
@@ -124,6 +124,42 @@ describe('deleteBackup', () => {
     );
     assert.equal((await bench.getBackup(backupId)).status, 'deleting');
     await bench.assertRefused('BACKUP_STATE_FORBIDS_DELETE', remove);
+  });
+});
+
+describe('forceDeleteBackup', () => {
+  const force = (backupId: BackupId, who = bench.caller) =>
+    bench.backups.forceDeleteBackup(who, bench.projectId, backupId);
+
+  it('is for admins, whatever the state; one deletion at a time', async () => {
+    const { volumeId } = await bench.createVolume();
+    const { backupId } = (await bench.createBackup(volumeId)).backup;
+    await bench.assertRefused('ROLE_DENIED', () => force(backupId, bench.withRoles('member')));
+    await bench.assertRefused('BACKUP_NOT_FOUND', () => force(newUuid()));
+    const job = await force(backupId);
+    assert.equal(job.kind, 'delete-backup');
+    assert.equal((await bench.getBackup(backupId)).status, 'deleting');
+    assert.equal((await force(backupId)).jobId, job.jobId);
+  });
+
+  it('leaves the volume to the backup job that still reads it', async () => {
+    const { volumeId } = await bench.createVolume();
+    const { backupId } = (await bench.createBackup(volumeId)).backup;
+    await force(backupId);
+    await bench.assertRefused('BACKUP_IN_PROGRESS', () => bench.createBackup(volumeId));
+    await bench.assertRefused('VOLUME_STATE_FORBIDS', () =>
+      bench.volumes.unmanageVolume(bench.caller, bench.projectId, volumeId),
+    );
+  });
+});
+
+describe('resetBackup', () => {
+  it('is for admins, and not while a job is at work', async () => {
+    const { volumeId } = await bench.createVolume();
+    const { backupId } = (await bench.createBackup(volumeId)).backup;
+    const reset = (who = bench.caller) => bench.backups.resetBackup(who, bench.projectId, backupId, 'error');
+    await bench.assertRefused('ROLE_DENIED', () => reset(bench.withRoles('member')));
+    await bench.assertRefused('BACKUP_STATE_FORBIDS_RESET', reset);
   });
 });
 

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { GIB, KIB, MIB } from '../../../src/core/bytes.ts';
 import { newUuid } from '../../../src/core/ids.ts';
 import type { Volume } from '../../../src/core/model.ts';
+import { CONFIG_NAME } from '../../../src/core/object-names.ts';
+import { silentLogger } from '../../../src/core/ports.ts';
+import { Upkeep } from '../../../src/services/upkeep.ts';
 import { ServiceBench } from '../../support/service-bench.ts';
 
 /** Small enough to be read whole; adopted, since volumes that we make are whole GiB. */
@@ -153,6 +156,31 @@ describe('delete jobs', () => {
     assert((await bench.readDisk(volume)).equals(bytes));
   });
 
+  it('that are forced wait for the job that writes or reads the backup, and its end does not undo them', async () => {
+    for (const operation of ['backup', 'restore'] as const) {
+      await using bench = await ServiceBench.start();
+      const { caller, projectId, backups } = bench;
+      const { volume } = await adoptFilled(bench, 'disk');
+      const { job, backup } = await bench.createBackup(volume.volumeId);
+      const { backupId } = backup;
+      if (operation === 'restore') {
+        await bench.runner.start();
+        await bench.waitForJob(job.jobId);
+        await bench.runner.stop();
+      }
+      const writing =
+        operation === 'backup' ? job : await backups.restoreBackup(caller, projectId, backupId, volume.volumeId);
+      const { jobId } = await backups.forceDeleteBackup(caller, projectId, backupId);
+      await bench.runner.start();
+      await bench.waitForJob(writing.jobId);
+      const left = await bench.catalog.backups.find(backupId);
+      assert((left?.status ?? 'deleting') === 'deleting', `${operation}: ${left?.status}`);
+      assert.equal((await bench.waitForJob(jobId)).status, 'SUCCESS');
+      await assert.rejects(bench.getBackup(backupId), { code: 'BACKUP_NOT_FOUND' });
+      assert.equal((await bench.getVolume(volume.volumeId)).status, 'available');
+    }
+  });
+
   it('wait while the backup is exported', async () => {
     await using bench = await startBench();
     const { volume, bytes } = await adoptFilled(bench, 'disk');
@@ -237,6 +265,39 @@ describe('failures', () => {
     assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_restoring');
   });
 
+  it('of a restore by damage: the next backup stores again what was damaged', async () => {
+    for (const isIncrementalRequested of [true, false]) {
+      await using bench = await startBench();
+      const { volume, bytes } = await adoptFilled(bench, 'disk');
+      const damaged = await bench.backUp(volume.volumeId);
+      // Shares every chunk with the damaged one, and nobody knows that it is damaged too.
+      await bench.backUp(volume.volumeId);
+      const pack = (await listNames(bench)).find((name) => name.includes('/packs/')) ?? '';
+      await bench.store.flipBit(pack, 8 * 1000);
+      const target = await adopt(bench, 'target');
+      assert.equal((await bench.restore(damaged.backupId, target.volumeId)).errorCode, 'DATA_CORRUPT');
+      const healed = await bench.backUp(volume.volumeId, { isIncrementalRequested });
+      assert.equal(healed.status, 'available');
+      const made = await adopt(bench, 'made');
+      assert.equal((await bench.restore(healed.backupId, made.volumeId)).status, 'SUCCESS');
+      assert((await bench.readDisk(made)).equals(bytes), `incremental: ${isIncrementalRequested}`);
+    }
+  });
+
+  it('of an export by damage: the next backup stores again what was damaged', async () => {
+    await using bench = await startBench();
+    const { volume, bytes } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    const pack = (await listNames(bench)).find((name) => name.includes('/packs/')) ?? '';
+    await bench.store.flipBit(pack, 8 * 1000);
+    await using reader = await bench.backups.openExport(bench.caller, bench.projectId, backupId);
+    await assert.rejects(reader.read(0, SIZE_BYTES), { code: 'DATA_CORRUPT' });
+    const healed = await bench.backUp(volume.volumeId);
+    const made = await adopt(bench, 'made');
+    assert.equal((await bench.restore(healed.backupId, made.volumeId)).status, 'SUCCESS');
+    assert((await bench.readDisk(made)).equals(bytes));
+  });
+
   it('of a restore by the environment: the backup stays available', async () => {
     await using bench = await startBench();
     const { volume } = await adoptFilled(bench, 'disk');
@@ -246,6 +307,114 @@ describe('failures', () => {
     assert.deepEqual([job.status, job.errorCode], ['FAIL', 'STORAGE_IO']);
     assert.equal((await bench.getBackup(backup.backupId)).status, 'available');
     assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_restoring');
+  });
+
+  it('of a restore whose disk could not be opened: the volume is what it was', async () => {
+    await using bench = await startBench();
+    const { volume, bytes } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    await rename(volume.source, `${volume.source}.away`);
+    const job = await bench.restore(backupId, volume.volumeId);
+    assert.deepEqual([job.status, job.errorCode], ['FAIL', 'VOLUME_UNAVAILABLE']);
+    await rename(`${volume.source}.away`, volume.source);
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'available');
+    assert.equal((await bench.getBackup(backupId)).status, 'available');
+    assert((await bench.readDisk(volume)).equals(bytes));
+  });
+
+  it('of a restore whose disk was lost after an attempt had begun to write: the volume says so', async () => {
+    await using bench = await startBench();
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    bench.store.setRules([{ operation: 'readRange', effect: 'EIO' }]);
+    const { jobId } = await bench.backups.restoreBackup(bench.caller, bench.projectId, backupId, volume.volumeId);
+    await bench.waitFor(async () => {
+      const job = await bench.catalog.jobs.get(bench.projectId, jobId);
+      return job?.status === 'INIT' && job.attempt > 0 ? job : undefined;
+    });
+    await rename(volume.source, `${volume.source}.away`);
+    assert.equal((await bench.waitForJob(jobId)).errorCode, 'VOLUME_UNAVAILABLE');
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_restoring');
+  });
+
+  it('of a restore by damage: the backup can be deleted, or shown as available again by an admin', async () => {
+    await using bench = await startBench();
+    const { caller, projectId, backups } = bench;
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    await bench.catalog.backups.update(backupId, { status: 'error_restoring', isDamaged: true, failReason: 'x' });
+    await backups.resetBackup(caller, projectId, backupId, 'available');
+    const { status, failReason } = await bench.getBackup(backupId);
+    assert.deepEqual([status, failReason], ['available', null]);
+    await bench.catalog.backups.update(backupId, { status: 'error_restoring' });
+    const { jobId } = await backups.deleteBackup(caller, projectId, backupId);
+    assert.equal((await bench.waitForJob(jobId)).status, 'SUCCESS');
+    await assert.rejects(bench.getBackup(backupId), { code: 'BACKUP_NOT_FOUND' });
+  });
+
+  it('of a deletion: what has begun cannot be taken back, only forced', async () => {
+    await using bench = await startBench();
+    const { caller, projectId, backups } = bench;
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    bench.store.setRules([{ operation: 'delete', effect: 'EIO' }]);
+    await bench.waitForJob((await backups.deleteBackup(caller, projectId, backupId)).jobId);
+    assert.equal((await bench.getBackup(backupId)).status, 'error_deleting');
+    await bench.assertRefused('BACKUP_STATE_FORBIDS_RESET', () =>
+      backups.resetBackup(caller, projectId, backupId, 'available'),
+    );
+    bench.store.setRules([]);
+    const { jobId } = await backups.forceDeleteBackup(caller, projectId, backupId);
+    assert.equal((await bench.waitForJob(jobId)).status, 'SUCCESS');
+    await assert.rejects(bench.getBackup(backupId), { code: 'BACKUP_NOT_FOUND' });
+  });
+
+  it('of a restore while the store is not mounted: the backup is as good as before', async () => {
+    await using bench = await startBench();
+    const { volume, bytes } = await adoptFilled(bench, 'disk');
+    const backup = await bench.backUp(volume.volumeId);
+    const names = [CONFIG_NAME, ...(await listNames(bench))];
+    const objects = await Promise.all(names.map((name) => bench.store.get(name, GIB)));
+    await bench.store.delete(names);
+    assert.equal((await bench.restore(backup.backupId, volume.volumeId)).errorCode, 'OBJECT_NOT_FOUND');
+    await Promise.all(names.map((name, index) => bench.store.put(name, objects[index] ?? Buffer.alloc(0))));
+    assert.equal((await bench.getBackup(backup.backupId)).status, 'available');
+    const again = await bench.createVolume({ sizeGib: null, backupId: backup.backupId });
+    const filled = await bench.waitFor(async () => {
+      const row = await bench.getVolume(again.volumeId);
+      return row.status === 'available' ? row : undefined;
+    });
+    assert((await bench.readDisk(filled)).equals(bytes));
+  });
+
+  it('of a deletion: the upkeep tries it again', async () => {
+    await using bench = await startBench();
+    const { volume } = await adoptFilled(bench, 'disk');
+    const { backupId } = await bench.backUp(volume.volumeId);
+    bench.store.setRules([{ operation: 'delete', effect: 'EIO' }]);
+    await bench.waitForJob((await bench.backups.deleteBackup(bench.caller, bench.projectId, backupId)).jobId);
+    assert.equal((await bench.getBackup(backupId)).status, 'error_deleting');
+    bench.store.setRules([]);
+    const { catalog, sweeper, retention, clock } = bench;
+    await new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger }).runOnce();
+    assert.equal((await bench.getBackup(backupId)).status, 'deleting');
+    bench.runner.wake();
+    await bench.waitFor(async () => ((await catalog.backups.find(backupId)) === undefined ? true : undefined));
+  });
+
+  it('of one object that cannot be deleted: other backups still go', async () => {
+    await using bench = await startBench();
+    const { volume } = await adoptFilled(bench, 'disk');
+    const stuck = await bench.backUp(volume.volumeId);
+    const other = await bench.backUp(volume.volumeId);
+    // Of several names in one call the first decides, so this one fails for both and then for its own alone.
+    bench.store.setRules([{ operation: 'delete', name: (name) => name.includes(stuck.backupId), effect: 'EIO' }]);
+    const remove = async ({ backupId }: typeof stuck) => {
+      const { jobId } = await bench.backups.deleteBackup(bench.caller, bench.projectId, backupId);
+      return await bench.waitForJob(jobId);
+    };
+    assert.deepEqual([(await remove(stuck)).errorCode, (await remove(other)).status], ['STORAGE_IO', 'SUCCESS']);
+    await assert.rejects(bench.getBackup(other.backupId), { code: 'BACKUP_NOT_FOUND' });
   });
 
   it('of a disk that cannot be made: no empty volume stays, one from a backup is in error', async () => {

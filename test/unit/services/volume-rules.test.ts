@@ -7,6 +7,7 @@ import {
   planVolumeSize,
   requireVolumeAtRest,
   requireVolumeDeletable,
+  requireVolumeResettable,
 } from '../../../src/services/volume-rules.ts';
 import { sampleVolume } from './samples.ts';
 
@@ -60,6 +61,28 @@ describe('requireVolumeDeletable', () => {
     }
     const use = { isBeingBackedUp: true };
     assert.throws(() => requireVolumeDeletable(sampleVolume(), use, { force: true }), { code: 'VOLUME_STATE_FORBIDS' });
+  });
+});
+
+describe('requireVolumeResettable', () => {
+  const free = { isJobOpen: false };
+
+  it('leads out of every state that nothing is going to end', () => {
+    for (const status of ['error_restoring', 'error_extending', 'error_deleting', 'error', 'in-use', 'backing-up']) {
+      // The cast: the literals above are states.
+      requireVolumeResettable(sampleVolume({ status: status as VolumeStatus }), free, 'available');
+    }
+  });
+
+  it('refuses while something is at work on it, and use of a volume without a disk', () => {
+    const refused = { code: 'VOLUME_STATE_FORBIDS_RESET' };
+    assert.throws(() => requireVolumeResettable(sampleVolume(), { isJobOpen: true }, 'error'), refused);
+    for (const status of ['creating', 'extending'] satisfies VolumeStatus[]) {
+      assert.throws(() => requireVolumeResettable(sampleVolume({ status }), free, 'error'), refused);
+    }
+    const diskless = sampleVolume({ status: 'error', source: '' });
+    assert.throws(() => requireVolumeResettable(diskless, free, 'available'), refused);
+    requireVolumeResettable(diskless, free, 'error');
   });
 });
 

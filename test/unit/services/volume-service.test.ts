@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { access, stat } from 'node:fs/promises';
+import { access, link, open, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { GIB, MIB } from '../../../src/core/bytes.ts';
 import { newUuid, type ProjectId, type VolumeId } from '../../../src/core/ids.ts';
 import type { VolumeStatus } from '../../../src/core/model.ts';
 import type { AdoptVolumeInput } from '../../../src/services/volume-service.ts';
 import { DEFAULT_VOLUME_TYPE } from '../../../src/services/volume-types.ts';
+import { lockImage } from '../../../src/volumes/image-lock.ts';
+import { loadSystemCalls } from '../../../src/volumes/system-calls.ts';
 import { ServiceBench, volumeInput } from '../../support/service-bench.ts';
 
 const bench = await ServiceBench.start();
@@ -87,6 +90,24 @@ describe('adoptVolume', () => {
     assert.deepEqual(codes.sort(), ['VOLUME_ALREADY_MANAGED', 'adopted']);
   });
 
+  it('takes a disk once only, under whichever name', async () => {
+    const path = await bench.makeDisk('linked.img', MIB);
+    const names = ['link-1.img', 'link-2.img'].map((name) => join(bench.folder, 'disks', name));
+    for (const name of names) await link(path, name);
+    const results = await Promise.allSettled(
+      [path, ...names].map((name) => volumes.adoptVolume(caller, projectId, adoption(name))),
+    );
+    const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : 'adopted'));
+    assert.deepEqual(codes.sort(), ['VOLUME_ALREADY_MANAGED', 'VOLUME_ALREADY_MANAGED', 'adopted']);
+  });
+
+  it('does not take a disk that the service made, by a link to it', async () => {
+    const { source } = await bench.createVolume();
+    const name = join(bench.folder, 'disks', 'own.img');
+    await link(source, name);
+    await bench.assertRefused('VOLUME_ALREADY_MANAGED', () => volumes.adoptVolume(caller, projectId, adoption(name)));
+  });
+
   it('refuses other hosts, other places and callers who are no admins', async () => {
     const path = await bench.makeDisk('other.img', MIB);
     const adopt = (changes: Partial<AdoptVolumeInput>, who = caller) =>
@@ -163,6 +184,19 @@ describe('deleteVolume', () => {
   });
 });
 
+describe('resetVolume', () => {
+  it('leads an admin out of an error, and not while a job is at work', async () => {
+    const { volumeId } = await bench.createVolume();
+    const reset = (who = caller) => volumes.resetVolume(who, projectId, volumeId, 'available');
+    await bench.setVolume(volumeId, { status: 'error_restoring' });
+    await bench.assertRefused('ROLE_DENIED', () => reset(bench.withRoles('member')));
+    await reset();
+    assert.equal((await bench.getVolume(volumeId)).status, 'available');
+    await bench.createBackup(volumeId);
+    await bench.assertRefused('VOLUME_STATE_FORBIDS_RESET', reset);
+  });
+});
+
 describe('extendVolume', () => {
   it('grows the disk, keeping what is on it', async () => {
     const volume = await bench.createVolume({ sizeGib: 1 });
@@ -181,6 +215,16 @@ describe('extendVolume', () => {
     await bench.assertRefused('VOLUME_STATE_FORBIDS', () => extend(3));
   });
 
+  it('leaves a volume as it is while another program has its disk', async (context) => {
+    const calls = loadSystemCalls();
+    const volume = await bench.createVolume({ sizeGib: 1 });
+    await using file = await open(volume.source, 'r+');
+    if (!lockImage(file.fd, volume.source, 'write', calls)) return context.skip('no byte locks here');
+    await assert.rejects(volumes.extendVolume(caller, projectId, volume.volumeId, 2), { code: 'VOLUME_BUSY' });
+    const { status, sizeBytes } = await bench.getVolume(volume.volumeId);
+    assert.deepEqual([status, sizeBytes], ['available', 1 * GIB]);
+  });
+
   it('says so when the disk cannot grow', async () => {
     const volume = await bench.createVolume({ sizeGib: 1 });
     // Larger than the row says: growing it to 2 GiB would cut it.
@@ -191,16 +235,27 @@ describe('extendVolume', () => {
 });
 
 describe('recoverVolumes', () => {
+  it('says so when it cannot tell how large a disk is', async () => {
+    const volume = await bench.createVolume();
+    await bench.setVolume(volume.volumeId, { status: 'extending' });
+    await rm(volume.source);
+    await volumes.recoverVolumes();
+    assert.equal((await bench.getVolume(volume.volumeId)).status, 'error_extending');
+  });
+
   it('finishes what a crash cut short', async () => {
     const creating = await bench.createVolume({ name: 'creating' });
     const extending = await bench.createVolume({ name: 'extending' });
     // As a crash leaves them: the first before its disk was made known, the second between disk and row.
     await bench.catalog.volumes.update(creating.volumeId, { status: 'creating', source: '' });
     await bench.setVolume(extending.volumeId, { status: 'extending' });
+    await truncate(extending.source, 2 * GIB);
     await volumes.recoverVolumes();
     const recovered = await bench.getVolume(creating.volumeId);
     assert.deepEqual([recovered.status, recovered.source], ['available', creating.source]);
-    assert.equal((await bench.getVolume(extending.volumeId)).status, 'available');
+    const extended = await bench.getVolume(extending.volumeId);
+    // A backup wants disk and row to agree.
+    assert.deepEqual([extended.status, extended.sizeBytes], ['available', 2 * GIB]);
   });
 });
 

@@ -1,9 +1,10 @@
-// The native backup API below /v3/{project_id}, /v3, /v2/{project_id} and /v3/{project_id}/native (contract 3.20-3.23).
+// The native backup API below /v3/{project_id}, /v3, /v2/{project_id} and /v3/{project_id}/native (contract 3.20-3.24).
 import { Type } from 'typebox';
 import type { Backup } from '../../../core/model.ts';
 import type { BackupService } from '../../../services/backup-service.ts';
 import { hasRole } from '../../../services/caller.ts';
 import { type ApiDeps, nativePaths, type ProjectCall, type ProjectRoute } from '../../route.ts';
+import { BackupActionBody, checkBackupAction } from '../../schemas/backup-actions.ts';
 import { Links } from '../../schemas/common.ts';
 import { parseListPage, queryBoolean } from '../../schemas/list-query.ts';
 import {
@@ -34,7 +35,7 @@ function faceOf(call: ProjectCall): BackupFace {
 }
 
 export function nativeBackupRoutes(deps: ApiDeps): ProjectRoute[] {
-  return [...readingRoutes(deps), ...changingRoutes(deps)];
+  return [...readingRoutes(deps), ...changingRoutes(deps), actionRoute(deps)];
 }
 
 function readingRoutes({ backups, jobs }: ApiDeps): ProjectRoute[] {
@@ -174,6 +175,29 @@ function changingRoutes(deps: ApiDeps): ProjectRoute[] {
       handle: (call) => restoreBackup(deps, call),
     },
   ];
+}
+
+function actionRoute({ backups }: ApiDeps): ProjectRoute {
+  return {
+    method: 'POST',
+    paths: backupPaths('/:backup_id/action'),
+    access: { kind: 'project' },
+    doc: {
+      summary: 'Reset the status of a backup, or delete it by force',
+      tag: TAG,
+      body: BackupActionBody,
+      ok: { status: 202 },
+    },
+    handle: async ({ caller, projectId, param, body }) => {
+      const action = checkBackupAction(body);
+      const backupId = checkNativeBackupId(param('backup_id'));
+      if (action.name === 'os-reset_status') {
+        await backups.resetBackup(caller, projectId, backupId, action.status);
+      } else {
+        await backups.forceDeleteBackup(caller, projectId, backupId);
+      }
+    },
+  };
 }
 
 async function createBackup(backups: BackupService, call: ProjectCall): Promise<Record<string, unknown>> {

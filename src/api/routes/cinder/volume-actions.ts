@@ -8,6 +8,7 @@ import {
   checkExtend,
   checkMetaBody,
   checkMetadataBody,
+  checkResetVolume,
   checkVolumeAction,
   MetaBody,
   MetadataBody,
@@ -25,7 +26,7 @@ export function volumeActionRoutes({ volumes }: ApiDeps): ProjectRoute[] {
       paths: nativePaths('/volumes/:volume_id/action'),
       access: { kind: 'project' },
       doc: {
-        summary: 'Extend a volume, let it go, or delete it by force',
+        summary: 'Extend a volume, let it go, reset its status, or delete it by force',
         tag: TAG,
         body: VolumeActionBody,
         ok: { status: 202 },
@@ -47,6 +48,9 @@ async function runAction(volumes: VolumeService, call: ProjectCall): Promise<voi
       return;
     case 'os-unmanage':
       await volumes.unmanageVolume(caller, projectId, volumeId);
+      return;
+    case 'os-reset_status':
+      await volumes.resetVolume(caller, projectId, volumeId, checkResetVolume(action.parameters));
       return;
     case 'os-force_delete':
       await volumes.deleteVolume(caller, projectId, volumeId, { cascade: false, force: true });

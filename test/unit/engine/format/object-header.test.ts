@@ -30,7 +30,7 @@ test('a header tells its key and a salt of its own, and nothing else is accepted
   }
 });
 
-test('a flipped bit before the key id is refused; one in key id or salt changes them and so the key of the object', () => {
+test('a flipped bit before the key id is refused; one in key id or salt gives another key', () => {
   fc.assert(
     fc.property(fc.constantFrom(...KINDS), fc.nat(HEADER_SIZE_BYTES * 8 - 1), (kind, bit) => {
       const header = createHeader(kind, newUuid<KeyId>());

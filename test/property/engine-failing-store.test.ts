@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorCode, isVbsError } from '../../../src/core/errors.ts';
-import type { Progress } from '../../../src/core/model.ts';
-import { sweepTrash } from '../../../src/engine/sweep.ts';
-import { MemoryStore } from '../../../src/storage/memory-store.ts';
-import { EngineBench, fileSource } from '../../support/engine-bench.ts';
-import { FaultyStore, type StoreOperation } from '../../support/faulty-store.ts';
-import { fixedBytes } from '../../support/fixed-bytes.ts';
-import { SparseDisk } from '../../support/sparse-disk.ts';
-import { listNames } from '../../support/stored-objects.ts';
+import { type ErrorCode, isVbsError } from '../../src/core/errors.ts';
+import type { Progress } from '../../src/core/model.ts';
+import { sweepTrash } from '../../src/engine/sweep.ts';
+import { MemoryStore } from '../../src/storage/memory-store.ts';
+import { EngineBench, fileSource } from '../support/engine-bench.ts';
+import { FaultyStore, type StoreOperation } from '../support/faulty-store.ts';
+import { fixedBytes } from '../support/fixed-bytes.ts';
+import { SparseDisk } from '../support/sparse-disk.ts';
+import { listNames } from '../support/stored-objects.ts';
 
 const MIB = 1024 * 1024;
 /** More than one page, so that pages are stored as objects too. */
