@@ -10,7 +10,7 @@ const BACKUP_COUNT = 10_000;
 const POLICY_COUNT = 200;
 const ROUNDS = 60;
 
-/** Enters copies of the one row of `table`, each with an id and a name of its own and a second older than the last. */
+/** Enters copies of the row of `table` that is named `first`, each with an id and a name of its own and a second older than the last. */
 function multiply(database: DatabaseSync, table: string, idColumn: string, count: number): void {
   const columns = database.prepare(`pragma table_info(${table})`).all() as { name: string }[];
   const values = columns.map(({ name }) => {
@@ -18,7 +18,7 @@ function multiply(database: DatabaseSync, table: string, idColumn: string, count
     if (name === 'name') return "'copy-' || ?";
     return name === 'created_at' ? `${name} - 1000 * ?` : name;
   });
-  const sql = `insert into ${table} select ${values.join(', ')} from (select * from ${table} limit 1)`;
+  const sql = `insert into ${table} select ${values.join(', ')} from (select * from ${table} where name = 'first')`;
   const insert = database.prepare(sql);
   database.exec('begin');
   for (let index = 1; index < count; index += 1) {
@@ -60,7 +60,7 @@ const calls = [
   `/v3/{p}/backups/detail?limit=100&marker=${marker}`,
   '/v3/{p}/backups/detail?status=available&limit=100&offset=9000',
   '/v3/{p}/backups/detail?name=copy-7777',
-  '/v3/{p}/backups?sort=name:asc&limit=100',
+  '/v3/{p}/backups?sort=size:asc&limit=100',
   '/v2/{p}/backuppolicy',
   '/v1/{p}/jobs?limit=100',
   '/v2/{p}/cloudbackups/quota',
