@@ -10,7 +10,7 @@ const BACKUP_COUNT = 10_000;
 const POLICY_COUNT = 200;
 const ROUNDS = 60;
 
-/** Enters copies of the row of `table` named `first`, each with an id and name of its own, a second older than the last. */
+/** Enters copies of the row of `table` named `first`: each with its own id and name, a second older than the last. */
 function multiply(database: DatabaseSync, table: string, idColumn: string, count: number): void {
   const columns = database.prepare(`pragma table_info(${table})`).all() as { name: string }[];
   const values = columns.map(({ name }) => {
