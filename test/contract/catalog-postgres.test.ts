@@ -63,7 +63,8 @@ describe('catalog on PostgreSQL only', { skip }, () => {
         }
       });
     await Promise.all([append(['a', 'b'], 'x'), append(['b', 'a'], 'y')]);
-    assert.equal(runs, 3);
+    // Once more for the one rolled back, and again should it meet the other a second time.
+    assert(runs >= 3, `${runs} runs`);
     const rows = await database.kysely.selectFrom('meta').select('value').orderBy('name').execute();
     for (const { value } of rows) {
       assert.deepEqual([...value].sort(), ['x', 'y']);
