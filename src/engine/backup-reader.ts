@@ -8,6 +8,7 @@ import type { Extent } from '../volumes/extent.ts';
 import { type Fetch, planFetches } from './fetch-plan.ts';
 import { addressAt } from './format/page-format.ts';
 import { ManifestReader } from './manifest-reader.ts';
+import { pickLeastLoaded } from './pipeline/worker-pool.ts';
 import type { Repository } from './repository.ts';
 
 const PAGE_SPAN_BYTES = PAGE_ENTRY_COUNT * CHUNK_SIZE_BYTES;
@@ -66,7 +67,7 @@ export class BackupReader {
   async #fetchInto(fetch: Fetch, result: Buffer, resultOffset: number): Promise<void> {
     const { index, bytesOffset, bytesLength, frames } = fetch;
     const bytes = await this.#repository.store.readRange(index.objectName, bytesOffset, bytesLength);
-    const thread = this.#repository.workers.threads.reduce((a, b) => (b.loadCount < a.loadCount ? b : a));
+    const thread = pickLeastLoaded(this.#repository.workers.threads);
     thread.loadCount += 1;
     try {
       const { objectName, header, key } = index;

@@ -15,7 +15,7 @@ import type { PackFiller } from './pack/pack-filler.ts';
 import type { PackIndex } from './pack/pack-index.ts';
 import type { OpenFrame } from './pack/pack-writer.ts';
 import type { ScannedSegment } from './pipeline/messages.ts';
-import type { PipelineThread } from './pipeline/worker-pool.ts';
+import { type PipelineThread, pickLeastLoaded } from './pipeline/worker-pool.ts';
 import type { Repository } from './repository.ts';
 import { type PlannedPage, type PlannedSegment, planPages } from './segment-plan.ts';
 
@@ -137,7 +137,7 @@ export class BackupScan {
   }
 
   #startScan(plan: PlannedSegment, threads: readonly PipelineThread[]): SegmentUnderWay {
-    const thread = threads.reduce((least, other) => (other.loadCount < least.loadCount ? other : least));
+    const thread = pickLeastLoaded(threads);
     thread.loadCount += 1;
     const segmentId = this.#repository.workers.nextId();
     const { offsetBytes, lengthBytes, runs } = plan;

@@ -10,7 +10,7 @@ import type { Progress } from '../core/model.ts';
 import type { VolumeTarget } from '../volumes/volume.ts';
 import { type Fetch, planFetches } from './fetch-plan.ts';
 import { ManifestReader } from './manifest-reader.ts';
-import type { PipelineThread } from './pipeline/worker-pool.ts';
+import { type PipelineThread, pickLeastLoaded } from './pipeline/worker-pool.ts';
 import type { Repository } from './repository.ts';
 
 export type RestoreRequest = {
@@ -158,7 +158,7 @@ class RestoreRun {
     await this.#window.acquire();
     this.#throwFailure();
     this.#request.signal.throwIfAborted();
-    const thread = this.#threads.reduce((least, other) => (other.loadCount < least.loadCount ? other : least));
+    const thread = pickLeastLoaded(this.#threads);
     thread.loadCount += 1;
     const running: Promise<void> = work(thread)
       .catch((error: unknown) => {

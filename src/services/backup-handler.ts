@@ -37,7 +37,6 @@ export class BackupHandler implements JobHandler {
       report,
       signal,
     });
-    await source.finish();
     const endedAt = clock.now();
     // When the answer to this gets lost, the runner looks up whether the job has ended: it is never assumed.
     await catalog.transact(claim.projectId, async (records) => {

@@ -37,6 +37,8 @@ export type CreateBackupInput = {
   readonly snapshotId?: SnapshotId;
   /** False demands a full backup. */
   readonly isIncrementalRequested: boolean;
+  /** Refuse instead of making a full backup when there is none to build on (contract 5.6). */
+  readonly isBaseRequired?: boolean;
   /** `vbs`: in-use volumes are always allowed. `native`: they need `force`. */
   readonly dialect: Dialect;
   readonly container?: string | null;
@@ -86,7 +88,7 @@ export class BackupService {
   /**
    * Enters a backup in state `creating` and the job that makes it. It is incremental when asked for and possible.
    * @throws VOLUME_NOT_FOUND, SNAPSHOT_NOT_FOUND, VOLUME_STATE_FORBIDS_BACKUP, BACKUP_IN_PROGRESS,
-   * BACKUPS_PER_VOLUME_EXCEEDED, QUOTA_BACKUPS_EXCEEDED, QUOTA_BACKUP_GIGABYTES_EXCEEDED
+   * REQUEST_FIELD_INVALID, BACKUPS_PER_VOLUME_EXCEEDED, QUOTA_BACKUPS_EXCEEDED, QUOTA_BACKUP_GIGABYTES_EXCEEDED
    */
   async createBackup(
     caller: Caller,
@@ -161,6 +163,11 @@ export class BackupService {
     const { snapshotId, dialect, force = false } = input;
     if (snapshotId !== undefined) throw new VbsError('SNAPSHOT_NOT_FOUND', { snapshotId });
     requireBackupPossible(volume, await findVolumeUse(records, volume), { dialect, force });
+    if (input.isBaseRequired) {
+      const { items } = await records.backups.list({ projectId, volumeId, status: 'available' }, { limit: 1 });
+      const reason = 'the volume has no available backup to build on';
+      if (items.length === 0) throw new VbsError('REQUEST_FIELD_INVALID', { field: 'incremental', reason });
+    }
     const limit = this.#deps.limits.backupsPerVolume;
     if (limit > 0 && (await records.backups.countByVolume(projectId, volumeId)) >= limit) {
       throw new VbsError('BACKUPS_PER_VOLUME_EXCEEDED', { volumeId, limit });

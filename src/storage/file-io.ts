@@ -1,6 +1,6 @@
 // Asynchronous calls on plain file descriptors. Node's FileHandle is not used: one that a fault leaves behind ends the
 // process when it is collected, a descriptor does not.
-import { close, fdatasync, fstat, fsync, open, read, type Stats, write } from 'node:fs';
+import { close, fstat, fsync, open, read, type Stats, write } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { isMissing } from './storage-error.ts';
@@ -8,7 +8,6 @@ import { isMissing } from './storage-error.ts';
 export const openFile = promisify(open) as (path: string, flags: number | string, mode?: number) => Promise<number>;
 export const closeFile = promisify(close);
 export const syncFile = promisify(fsync);
-export const syncFileData = promisify(fdatasync);
 // The cast picks the overload without bigint.
 export const statFile = promisify(fstat) as (fd: number) => Promise<Stats>;
 const readFile = promisify(read);

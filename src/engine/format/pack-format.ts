@@ -2,7 +2,7 @@
 // Source: docs/repository-format.md, "Packs". The same form holds chunks (`data`) and manifest pages (`page`).
 import { VbsError } from '../../core/errors.ts';
 import type { PackKind } from '../../core/ledger.ts';
-import { CHUNK_SIZE_BYTES, FRAME_CHUNK_COUNT, PACK_SLOT_COUNT_MAX, TRAILER_SIZE_MAX_BYTES } from '../../core/limits.ts';
+import { PACK_SLOT_COUNT_MAX, TRAILER_SIZE_MAX_BYTES } from '../../core/limits.ts';
 import { TAG_SIZE_BYTES } from '../crypto/sealing.ts';
 import { HEADER_SIZE_BYTES } from './object-header.ts';
 
@@ -176,6 +176,3 @@ export function decodeTail(bytes: Buffer, objectSizeBytes: number, object: strin
   if (!isPlausible) throw refuse('the tail points to no trailer');
   return { trailerOffset, trailerStoredBytes, trailerOrdinal: bytes.readUInt32LE(20) };
 }
-
-/** Largest plaintext that a frame may open to. */
-export const FRAME_PLAINTEXT_MAX_BYTES = FRAME_CHUNK_COUNT * CHUNK_SIZE_BYTES;

@@ -79,6 +79,11 @@ function restoreError(failure: WireFailure): Error {
   return error;
 }
 
+/** The thread with the fewest segments or reads under way; there is always one. */
+export function pickLeastLoaded(threads: readonly PipelineThread[]): PipelineThread {
+  return threads.reduce((least, other) => (other.loadCount < least.loadCount ? other : least));
+}
+
 export class WorkerPool {
   readonly #threads: PipelineThread[] = [];
   readonly #logger: Logger;

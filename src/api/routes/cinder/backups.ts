@@ -19,7 +19,6 @@ import {
   parseBackupFilter,
   RestoreNativeBackupBody,
 } from '../../schemas/native-backups.ts';
-import { invalidField } from '../../schemas/parse.ts';
 import { type BackupFace, viewBackup, viewBackupSummary } from '../../views/backup-view.ts';
 import { viewPage } from '../../views/page-view.ts';
 
@@ -203,12 +202,7 @@ function actionRoute({ backups }: ApiDeps): ProjectRoute {
 async function createBackup(backups: BackupService, call: ProjectCall): Promise<Record<string, unknown>> {
   const { caller, projectId, version, body, links } = call;
   const { input, isBaseRequired } = checkCreateNativeBackup(body, { face: faceOf(call), version, projectId });
-  if (isBaseRequired) {
-    const filter = { volumeId: input.volumeId, status: 'available' };
-    const { items } = await backups.listBackups(caller, projectId, filter, { limit: 1 });
-    if (items.length === 0) throw invalidField('incremental', 'the volume has no available backup to build on');
-  }
-  const { backup } = await backups.createBackup(caller, projectId, input);
+  const { backup } = await backups.createBackup(caller, projectId, { ...input, isBaseRequired });
   return { backup: viewBackupSummary(backup, links) };
 }
 
