@@ -74,6 +74,8 @@ describe('backups', () => {
     const fresh = await createVolume();
     const body = { backup: { volume_id: fresh.id, incremental: true } };
     await bench.assertFault(400, 'badRequest', 'POST', `${bench.v3}/backups`, { body });
+    const unknown = { body: { backup: { volume_id: newUuid(), incremental: true } } };
+    await bench.assertFault(404, 'itemNotFound', 'POST', `${bench.v3}/backups`, unknown);
   });
 
   test('the key sets of the faces', async () => {
