@@ -7,8 +7,16 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { VbsError } from './core/errors.ts';
 import { TOKEN_LIFE_MS } from './core/limits.ts';
+import type { QuotaLimits } from './core/model.ts';
+import type { NativeRules } from './core/native-rules.ts';
 import { didYouMean } from './core/suggest.ts';
-import { POLICY_SETTINGS } from './policy-settings.ts';
+import { IDENTITY_SETTINGS, type IdentityConfig, toIdentityConfig } from './identity-settings.ts';
+import { LIMIT_SETTINGS, type LimitConfig, toLimitConfig } from './limit-settings.ts';
+import { NATIVE_SETTINGS, toNativeRules } from './native-settings.ts';
+import { POLICY_SETTINGS, type PolicyConfig, toPolicyConfig } from './policy-settings.ts';
+import { PRUNE_SETTINGS, type PruneConfig, toPruneConfig } from './prune-settings.ts';
+import { QUOTA_SETTINGS, toQuotaLimits } from './quota-settings.ts';
+import { SCRUB_SETTINGS, type ScrubConfig, toScrubConfig } from './scrub-settings.ts';
 
 export type DatabaseConfig =
   | { readonly kind: 'sqlite'; readonly path: string }
@@ -22,6 +30,8 @@ export type Config = {
   readonly listen: { readonly host: string; readonly port: number };
   readonly dataFolder: string;
   readonly volumeRoots: readonly string[];
+  /** False: every backup reads all of its disk, and no snapshot is kept between backups. */
+  readonly keepsBaselines: boolean;
   readonly adminPassword?: string;
   readonly passphrase?: string;
   readonly passphraseFile?: string;
@@ -34,21 +44,18 @@ export type Config = {
   /** Worker threads that read, hash, compress and seal. */
   readonly workerCount: number;
   readonly tokenLifeMs: number;
+  readonly identity: IdentityConfig;
   readonly logLevel: LogLevel;
   /** -1 is unlimited. */
-  readonly quotas: { readonly backups: number; readonly backupGigabytes: number };
+  readonly quotas: QuotaLimits;
   /** Settings of policies (contract 6.2). */
-  readonly policies: {
-    readonly maxPolicies: number;
-    readonly maxFrequencyDays: number;
-    readonly maxRetentionCount: number;
-    readonly maxVolumes: number;
-    readonly taskTimeoutMs: number;
-    readonly taskStallMs: number;
-    readonly startJitterMs: number;
-  };
+  readonly policies: PolicyConfig;
   /** 0 is unlimited. */
   readonly backupsPerVolume: number;
+  readonly native: NativeRules;
+  readonly prune: PruneConfig;
+  readonly scrub: ScrubConfig;
+  readonly limits: LimitConfig;
   /** Origin that clients see when it is not the address listened on, without a trailing slash. */
   readonly publicUrl?: string;
 };
@@ -74,7 +81,6 @@ export type SettingSpec = {
 const WORKER_COUNT_MAX = 8;
 const SECRET_FLAG_NOTE = ' (everybody on the machine can see flags: prefer the variable)';
 const nonEmpty = Type.String({ minLength: 1 });
-const quota = Type.Integer({ minimum: -1, maximum: 1_000_000_000 });
 
 export const SETTINGS = {
   listen: {
@@ -106,6 +112,16 @@ export const SETTINGS = {
     expected: 'folders separated by ":" (in the file: an array of strings)',
     doc: 'folders from which disk images and block devices may be adopted; none by default',
     default: [],
+  },
+  fullScan: {
+    variable: 'OPENVBS_FULL_SCAN',
+    flag: 'full-scan',
+    kind: 'boolean',
+    schema: Type.Boolean(),
+    hint: '0|1',
+    expected: '0 or 1',
+    doc: 'read all of a disk at every backup, and keep no snapshot of it between backups',
+    default: false,
   },
   adminPassword: {
     variable: 'OPENVBS_ADMIN_PASSWORD',
@@ -205,6 +221,7 @@ export const SETTINGS = {
     doc: 'life of an identity token',
     default: TOKEN_LIFE_MS / 1000,
   },
+  ...IDENTITY_SETTINGS,
   logLevel: {
     variable: 'OPENVBS_LOG_LEVEL',
     flag: 'log-level',
@@ -215,27 +232,12 @@ export const SETTINGS = {
     doc: 'least severe messages that are logged',
     default: 'info',
   },
-  quotaBackups: {
-    variable: 'OPENVBS_QUOTA_BACKUPS',
-    flag: 'quota-backups',
-    kind: 'integer',
-    schema: quota,
-    hint: 'COUNT',
-    expected: 'a whole number from -1 (unlimited) to 1000000000',
-    doc: 'backups a project may have; -1 is unlimited',
-    default: -1,
-  },
-  quotaBackupGigabytes: {
-    variable: 'OPENVBS_QUOTA_BACKUP_GIGABYTES',
-    flag: 'quota-backup-gigabytes',
-    kind: 'integer',
-    schema: quota,
-    hint: 'GIB',
-    expected: 'a whole number from -1 (unlimited) to 1000000000',
-    doc: 'sum of the sizes of the backups a project may have, in GiB; -1 is unlimited',
-    default: -1,
-  },
+  ...QUOTA_SETTINGS,
   ...POLICY_SETTINGS,
+  ...NATIVE_SETTINGS,
+  ...PRUNE_SETTINGS,
+  ...SCRUB_SETTINGS,
+  ...LIMIT_SETTINGS,
   publicUrl: {
     variable: 'OPENVBS_PUBLIC_URL',
     flag: 'public-url',
@@ -398,6 +400,7 @@ function toConfig(values: Values, originOf: (name: SettingName) => string): Conf
     listen: parseListen(values.listen ?? '', originOf('listen')),
     dataFolder,
     volumeRoots: values.volumeRoots ?? [],
+    keepsBaselines: !(values.fullScan ?? false),
     ...(adminPassword === undefined ? {} : { adminPassword }),
     ...(passphrase === undefined ? {} : { passphrase }),
     ...(passphraseFile === undefined ? {} : { passphraseFile }),
@@ -408,23 +411,18 @@ function toConfig(values: Values, originOf: (name: SettingName) => string): Conf
     maxJobs: values.maxJobs ?? 1,
     workerCount: values.workers ?? 1,
     tokenLifeMs: (values.tokenLife ?? 0) * 1000,
+    identity: toIdentityConfig(values, originOf),
     logLevel: values.logLevel ?? 'info',
-    quotas: { backups: values.quotaBackups ?? -1, backupGigabytes: values.quotaBackupGigabytes ?? -1 },
-    policies: toPolicyLimits(values),
+    quotas: toQuotaLimits(values),
+    policies: toPolicyConfig(values),
     backupsPerVolume: values.backupMaxPerVolume ?? 0,
+    native: toNativeRules(values),
+    prune: toPruneConfig(values),
+    scrub: toScrubConfig(values),
+    limits: toLimitConfig(values, (setting, text, expected) =>
+      invalid(setting, `${JSON.stringify(text)} (from ${originOf(setting)}) must be ${expected}`),
+    ),
     ...(publicUrl === undefined ? {} : { publicUrl: parsePublicUrl(publicUrl, originOf('publicUrl')) }),
-  };
-}
-
-function toPolicyLimits(values: Values): Config['policies'] {
-  return {
-    maxPolicies: values.policyMaxPolicies ?? 0,
-    maxFrequencyDays: values.policyMaxFrequency ?? 0,
-    maxRetentionCount: values.policyMaxRetentionNum ?? 0,
-    maxVolumes: values.policyMaxVolumes ?? 0,
-    taskTimeoutMs: (values.taskTimeout ?? 0) * 1000,
-    taskStallMs: (values.taskStall ?? 0) * 1000,
-    startJitterMs: (values.startJitter ?? 0) * 1000,
   };
 }
 

@@ -1,5 +1,24 @@
 // Bounds on what runs at the same time.
 
+/**
+ * The outcome of `promise`, or the reason of the signal as soon as it is aborted. What hangs is left behind: only for
+ * work that changes nothing.
+ */
+export async function raceSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await promise;
+  // Its own failure comes too late for anybody once the signal was faster.
+  promise.catch(() => undefined);
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 /** Counts permits; `acquire` waits in order of arrival. */
 export class Semaphore {
   #freeCount: number;
@@ -80,4 +99,33 @@ export class BoundedQueue<Item> {
       }
     }
   }
+}
+
+/**
+ * Runs `work` for every item, at most `limit` at the same time, in no order. The first failure ends it, after what is
+ * under way has ended.
+ */
+export async function forEachConcurrently<Item>(
+  items: Iterable<Item> | AsyncIterable<Item>,
+  limit: number,
+  work: (item: Item) => Promise<unknown>,
+): Promise<void> {
+  const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  let failure: { readonly error: unknown } | undefined;
+  const run = async (): Promise<void> => {
+    while (!failure) {
+      const next = await source.next();
+      if (next.done) return;
+      await work(next.value);
+    }
+  };
+  const guarded = async (): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      failure ??= { error };
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, guarded));
+  if (failure) throw failure.error;
 }

@@ -7,6 +7,7 @@ type Id<Name extends string> = string & { readonly [brand]: Name };
 /** 32 lower-case hex digits, no dashes (projects, users, domains: Keystone's form). */
 export type ProjectId = Id<'project'>;
 export type UserId = Id<'user'>;
+export type ApplicationCredentialId = Id<'application-credential'>;
 /** UUIDs, 8-4-4-4-12 lower-case hex. */
 export type VolumeId = Id<'volume'>;
 export type SnapshotId = Id<'snapshot'>;
@@ -17,6 +18,9 @@ export type PolicyId = Id<'policy'>;
 export type TaskId = Id<'task'>;
 export type SharingId = Id<'sharing'>;
 export type TraceId = Id<'trace'>;
+export type VolumeTypeId = Id<'volume-type'>;
+export type AttachmentId = Id<'attachment'>;
+export type MessageId = Id<'message'>;
 /** One try of a job at writing a backup; it names the backup's record. */
 export type AttemptId = Id<'attempt'>;
 export type PackId = Id<'pack'>;
@@ -39,8 +43,10 @@ export function parseUuid<T extends Id<string>>(text: string): T | undefined {
   return UUID_PATTERN.test(text) ? (text.toLowerCase() as T) : undefined;
 }
 
-/** Parses a project or user id: 32 hex digits, dashes of a UUID tolerated. */
-export function parseHexId<T extends ProjectId | UserId>(text: string): T | undefined {
+type HexId = ProjectId | UserId | ApplicationCredentialId;
+
+/** Parses an id of identity: 32 hex digits, dashes of a UUID tolerated. */
+export function parseHexId<T extends HexId>(text: string): T | undefined {
   const bare = isUuid(text) ? text.replaceAll('-', '') : text;
   return HEX_32_PATTERN.test(bare) ? (bare.toLowerCase() as T) : undefined;
 }
@@ -49,7 +55,7 @@ export function newUuid<T extends Id<string>>(): T {
   return randomUUID() as string as T;
 }
 
-export function newHexId<T extends ProjectId | UserId>(): T {
+export function newHexId<T extends HexId>(): T {
   return randomBytes(16).toString('hex') as T;
 }
 

@@ -31,12 +31,23 @@ export const STORE_SMALL_OPERATION_MAX = 16;
 export const VOLUME_SIZE_MAX_BYTES = 16 * 1024 * GIB;
 /** Longest stretch of looking for extents on the main thread before other work gets its turn: a look takes 1 us. */
 export const EXTENT_LOOKUP_COUNT = 1000;
+/** Bytes of a disk that a copy inside this machine reads at once: looking through them for zeros takes 0.1 ms. */
+export const COPY_PIECE_BYTES = MIB;
+/** Pieces under way in one copy: enough to have the disk busy while others are looked through. */
+export const COPY_LANE_COUNT = 4;
 /** Pages of a volume gone through on the main thread before other work gets its turn: an empty one takes 10 us. */
 export const PAGE_WALK_COUNT = 64;
 /** Two ticks of a kernel at 100 Hz: a write this long after another has another time stamp. */
 export const TIME_STAMP_GRAIN_MS = 20;
 /** The same on file systems that keep whole seconds (ext3: 1 s, FAT: 2 s). */
 export const TIME_STAMP_COARSE_GRAIN_MS = 2050;
+/**
+ * Chunks called unchanged that a backup reads all the same (2 MiB): of a driver that is wrong about a tenth of them, 97
+ * in 100 backups find out.
+ */
+export const CHANGE_SAMPLE_COUNT = 32;
+/** Baselines that one round of their sweep takes from the catalog. */
+export const BASELINE_BATCH_COUNT = 100;
 /** Memory for the trailers of packs that lookups and restores touch. */
 export const TRAILER_CACHE_BYTES = 48 * MIB;
 /** Packs that one 4 MiB segment is compared with (Lillibridge et al., FAST 2009: few champions find nearly all). */
@@ -54,6 +65,12 @@ export const BACKUP_TAG_MAX = 10;
 export const TRACE_KEEP_DAYS = 90;
 /** Finished jobs are listed this long (contract 3.6). */
 export const JOB_KEEP_DAYS = 30;
+/** Messages about failures are kept this long, as jobs are: they tell of the same. */
+export const MESSAGE_KEEP_DAYS = 30;
+/** Entries of the permitted folders that one search for disks to adopt looks at: a search must end. */
+export const ADOPTABLE_ENTRY_MAX = 10_000;
+/** Folders below a permitted one that such a search goes down. */
+export const ADOPTABLE_DEPTH_MAX = 8;
 /** Tasks of policies are listed this long (contract 3.13). */
 export const TASK_KEEP_DAYS = 30;
 /** A due time that was missed by less runs late, once; by more it is recorded as SKIP (contract 5.4). */
@@ -80,6 +97,8 @@ export const JOB_CRASH_MAX = 100;
 export const JOB_RETRY_DELAY_MS = 1000;
 /** Deletions at once on one host: they are short, and must not wait behind backups. */
 export const JOB_DELETE_MAX = 2;
+/** Snapshots and copies of disks at once on one host: mostly short, and they must not wait behind backups. */
+export const JOB_COPY_MAX = 2;
 /** How often the runner looks for jobs that others queued or that became due. */
 export const JOB_POLL_MS = 1000;
 /** Progress goes to the job's row at most this often: each write is a durable commit. */
@@ -98,8 +117,46 @@ export const CATALOG_RETRY_MAX = 5;
 export const HOOK_BATCH_COUNT = 5000;
 /** Trash is deleted a second time this long after the first, for a PUT that came late (src/engine/README.md). */
 export const TRASH_SECOND_DELETE_MS = 24 * 3600 * 1000;
+/** Packs condemned in one transaction: the row lock of the project is held meanwhile, about 20 ms. */
+export const CONDEMN_BATCH_COUNT = 200;
+/** Dead part of a pack at which it is written anew: half costs one byte written for each byte freed. */
+export const COMPACT_SHARE = 0.5;
+/** Bytes that compactions free between two sweeps: so much more may lie on a disk that is nearly full. */
+export const COMPACT_SWEEP_BYTES = 512 * MIB;
+/** Objects that no row names and failed compactions that a report of prune lists. */
+export const PRUNE_REPORT_MAX = 100;
+/** After an adoption nothing is condemned for a week: what a listing missed has time to turn up. */
+export const ADOPTION_QUARANTINE_MS = 7 * 24 * 3600 * 1000;
+/** Objects that a rebuild of the catalog reads at the same time: small reads, which wait for the disk. */
+export const REBUILD_READ_COUNT = 32;
+/** Packs or backups that a rebuild enters in one transaction. */
+export const REBUILD_BATCH_COUNT = 500;
+/** Labels written in one round of upkeep; the rest come with the next. */
+export const LABEL_BATCH_COUNT = 1000;
 /** Life of an identity token: Keystone deployments use 1 to 24 hours. */
 export const TOKEN_LIFE_MS = 24 * 3600 * 1000;
+/** Age at which a key stops signing tokens: a leaked one is of use for a month and a token's life at most. */
+export const TOKEN_KEY_ROTATION_MS = 30 * 24 * 3600 * 1000;
+/** How long keys read from the catalog count as current: what another process changed is seen after this. */
+export const TOKEN_KEY_REFRESH_MS = 60_000;
+/** Failed logins of one user, and from one address, before more are refused without being tried. */
+export const LOGIN_FAILURES_PER_USER = 10;
+export const LOGIN_FAILURES_PER_ADDRESS = 100;
+/** Time in which they are counted, and after which counting begins anew. */
+export const LOGIN_FAILURE_WINDOW_MS = 5 * 60 * 1000;
+/** Users and addresses whose logins are remembered: about 2 MiB. */
+export const LOGIN_TRACK_MAX = 10_000;
+/** Right passwords that are recognised without hashing: about 200 KiB. */
+export const KNOWN_PASSWORD_MAX = 1000;
+/** Tokens of an external Keystone that are remembered: about 10 MiB. */
+export const KEYSTONE_CACHE_MAX = 10_000;
+/** Oldest answer of Keystone that is believed: a token revoked there lives here this long at most. */
+export const KEYSTONE_CACHE_MS = 5 * 60 * 1000;
+/** Questions to Keystone at once, and waiting: beyond, requests are refused instead of piling up. */
+export const KEYSTONE_CALL_MAX = 16;
+export const KEYSTONE_WAITING_MAX = 256;
+/** Keystone answers within this, or counts as unreachable. */
+export const KEYSTONE_ANSWER_MS = 10_000;
 /** Password checks in the queue: they run one by one at 0.2 s, so the last would wait a quarter of a minute. */
 export const PASSWORD_CHECK_WAITING_MAX = 64;
 /** Trash that could not be deleted at once is swept, and what has expired is forgotten, at least this often. */
@@ -108,3 +165,5 @@ export const UPKEEP_INTERVAL_MS = 3600 * 1000;
 export const DELETE_RETRY_MS = 1000;
 /** Requests under way get this long to end when the service stops. */
 export const SERVER_CLOSE_MS = 5000;
+/** Time between two rounds of the scrub: each reads what is due of a day's work, so that it is never noticed. */
+export const SCRUB_ROUND_MS = 15 * 60 * 1000;

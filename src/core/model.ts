@@ -1,8 +1,11 @@
 // The resources of the service as every layer above the catalog sees them. Rows and wire shapes stay in db/ and api/.
 import type {
+  ApplicationCredentialId,
+  AttachmentId,
   AttemptId,
   BackupId,
   JobId,
+  MessageId,
   PolicyId,
   ProjectId,
   SharingId,
@@ -10,9 +13,11 @@ import type {
   TaskId,
   UserId,
   VolumeId,
+  VolumeTypeId,
 } from './ids.ts';
 
-export type Role = 'admin' | 'member' | 'reader';
+export const ROLES = ['admin', 'member', 'reader'] as const;
+export type Role = (typeof ROLES)[number];
 
 export type Project = {
   readonly projectId: ProjectId;
@@ -20,24 +25,62 @@ export type Project = {
   readonly domainId: string;
   readonly description: string;
   readonly createdAt: number;
+  readonly isEnabled: boolean;
+  /** Raised when all tokens so far must end. */
+  readonly tokenGeneration: number;
 };
 
 export type User = {
   readonly userId: UserId;
   readonly name: string;
   readonly domainId: string;
+  /** Empty: no password, so that nobody can log in with one. */
   readonly passwordHash: string;
   readonly isEnabled: boolean;
+  readonly description: string;
+  readonly email: string | null;
+  readonly defaultProjectId: ProjectId | null;
+  /** Raised when all tokens so far must end. */
+  readonly tokenGeneration: number;
+};
+
+/** A login for a program: one user's rights in one project, or some of them, by a secret of its own. */
+export type ApplicationCredential = {
+  readonly credentialId: ApplicationCredentialId;
+  readonly userId: UserId;
+  readonly projectId: ProjectId;
+  readonly name: string;
+  readonly description: string | null;
+  readonly secretHash: string;
+  readonly roles: readonly Role[];
+  /** Its tokens may make and delete application credentials. */
+  readonly isUnrestricted: boolean;
+  readonly expiresAt: number | null;
+  readonly createdAt: number;
+};
+
+/** A key that tokens are signed with. */
+export type TokenKey = {
+  readonly keyId: string;
+  readonly secret: Uint8Array;
+  readonly createdAt: number;
+  /** No token that it signed expires later. */
+  readonly keepUntil: number;
 };
 
 /** Contract 5.2; this program enters only some of them by itself, a client may set others. */
 export type VolumeStatus =
   | 'creating'
   | 'available'
+  | 'reserved'
+  | 'attaching'
   | 'in-use'
+  | 'detaching'
+  | 'maintenance'
   | 'backing-up'
   | 'restoring-backup'
   | 'extending'
+  | 'reverting'
   | 'deleting'
   | 'error'
   | 'error_restoring'
@@ -63,10 +106,135 @@ export type Volume = {
   readonly isFresh: boolean;
   readonly isBootable: boolean;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Backup the volume was made from. */
+  /** It may be attached for reading only; null = nobody has said. Restores are not bound by it. */
+  readonly isReadonly: boolean | null;
+  /** What clients note about the system on a boot disk; without meaning here. */
+  readonly imageMetadata: Readonly<Record<string, string>>;
+  /** What the volume was made from: at most one of the three. The source may be gone since. */
   readonly sourceBackupId: BackupId | null;
+  readonly sourceSnapshotId: SnapshotId | null;
+  readonly sourceVolumeId: VolumeId | null;
   readonly createdAt: number;
   readonly updatedAt: number | null;
+};
+
+/** Contract 3.26. This program enters the first seven by itself; an admin may set others. */
+export const SNAPSHOT_STATUSES = [
+  'creating',
+  'available',
+  'backing-up',
+  'restoring',
+  'deleting',
+  'error',
+  'error_deleting',
+  'deleted',
+  'updating',
+  'unmanaging',
+] as const;
+export type SnapshotStatus = (typeof SNAPSHOT_STATUSES)[number];
+
+/** A point in time of a volume, kept by the driver beside it. Its bytes never change. */
+export type Snapshot = {
+  readonly snapshotId: SnapshotId;
+  readonly projectId: ProjectId;
+  readonly userId: UserId;
+  readonly volumeId: VolumeId;
+  readonly name: string | null;
+  readonly description: string | null;
+  readonly status: SnapshotStatus;
+  /** Exact size of the volume when the snapshot was taken. */
+  readonly sizeBytes: number;
+  readonly driver: Volume['driver'];
+  /** The driver's reference; empty until the snapshot is whole. */
+  readonly source: string;
+  /** What can be relied on for its bytes; null until it is whole. */
+  readonly consistency: 'snapshot' | 'quiescent' | 'fuzzy' | null;
+  /** When its bytes were frozen; null until it is whole. */
+  readonly frozenAt: number | null;
+  readonly progressPercent: number;
+  /** As the volume was then: volumes made from the snapshot take these over. */
+  readonly isBootable: boolean;
+  readonly volumeType: string;
+  readonly availabilityZone: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  readonly updatedAt: number | null;
+};
+
+/** `attaching` and `attached` follow `reserved` once somebody has said who attaches the disk, and that it is done. */
+export const ATTACHMENT_STATUSES = ['reserved', 'attaching', 'attached', 'detaching'] as const;
+export type AttachmentStatus = (typeof ATTACHMENT_STATUSES)[number];
+
+/** Who uses a volume, or is about to. The disk itself is opened by whoever attaches it, not here. */
+export type Attachment = {
+  readonly attachmentId: AttachmentId;
+  readonly volumeId: VolumeId;
+  readonly projectId: ProjectId;
+  /** Compute's id of the server, when a server attaches it. */
+  readonly serverId: string | null;
+  readonly hostName: string | null;
+  /** `/dev/vdb`: where the server sees it. */
+  readonly device: string | null;
+  readonly mode: 'rw' | 'ro' | null;
+  readonly status: AttachmentStatus;
+  /** What the client told about its host; null until it has. */
+  readonly connector: Readonly<Record<string, unknown>> | null;
+  readonly createdAt: number;
+  readonly updatedAt: number | null;
+  readonly attachedAt: number | null;
+};
+
+/** A kind of volume that users choose by name. */
+export type VolumeType = {
+  readonly typeId: VolumeTypeId;
+  readonly name: string;
+  readonly description: string | null;
+  /** Otherwise only projects that were given access, and admins, may use it. */
+  readonly isPublic: boolean;
+  readonly extraSpecs: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  readonly updatedAt: number | null;
+};
+
+/** The parts of the service that clients list by the names of Cinder's processes. */
+export const SERVICE_NAMES = ['cinder-backup', 'cinder-scheduler', 'cinder-volume'] as const;
+export type ServiceName = (typeof SERVICE_NAMES)[number];
+
+export type ServiceState = {
+  readonly service: ServiceName;
+  readonly host: string;
+  readonly isDisabled: boolean;
+  readonly disabledReason: string | null;
+  readonly updatedAt: number;
+};
+
+/** What is limited for a project (contract 3.27, 5.12). */
+export const QUOTA_RESOURCES = [
+  'volumes',
+  'snapshots',
+  'gigabytes',
+  'perVolumeGigabytes',
+  'backups',
+  'backupGigabytes',
+  'groups',
+] as const;
+export type QuotaResource = (typeof QUOTA_RESOURCES)[number];
+/** -1 = unlimited. */
+export type QuotaLimits = Readonly<Record<QuotaResource, number>>;
+
+/** A note to the users of a project about something that failed after it had been accepted. */
+export type Message = {
+  readonly messageId: MessageId;
+  readonly projectId: ProjectId;
+  /** Kind of the job that failed, or `schedule-volume`. */
+  readonly event: string;
+  readonly resourceType: 'VOLUME' | 'VOLUME_SNAPSHOT' | 'VOLUME_BACKUP';
+  readonly resourceId: string;
+  /** A code of core/errors.ts. */
+  readonly errorCode: string;
+  readonly detail: string;
+  readonly jobId: JobId | null;
+  readonly createdAt: number;
 };
 
 /** Contract 5.1. */
@@ -83,6 +251,12 @@ export type Tag = { readonly key: string; readonly value: string };
 
 /** Which family a request came through; it decides how a description is shown (contract 5.7). */
 export type Dialect = 'vbs' | 'native';
+
+/** What a backup keeps of its volume besides the bytes. */
+export type SourceVolume = {
+  readonly isBootable: boolean;
+  readonly metadata: Readonly<Record<string, string>>;
+};
 
 export type Backup = {
   readonly backupId: BackupId;
@@ -115,6 +289,10 @@ export type Backup = {
   readonly attemptId: AttemptId | null;
   /** SHA-256 of the committed record. */
   readonly recordSha256: Uint8Array | null;
+  /** Whose record holds the data: its own, or that of another backup for one that was imported. */
+  readonly recordBackupId: BackupId;
+  /** What the volume was, for a restore to a new one. */
+  readonly sourceVolume: SourceVolume;
   readonly tags: readonly Tag[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly createdAt: number;
@@ -132,7 +310,18 @@ export type Sharing = {
   readonly updatedAt: number | null;
 };
 
-export type JobKind = 'backup' | 'delete-backup' | 'restore' | 'export' | 'delete-volume';
+export type JobKind =
+  | 'backup'
+  | 'delete-backup'
+  | 'restore'
+  | 'export'
+  | 'verify'
+  | 'import-backup'
+  | 'delete-volume'
+  | 'create-snapshot'
+  | 'delete-snapshot'
+  | 'copy-volume'
+  | 'revert-volume';
 export type JobStatus = 'INIT' | 'RUNNING' | 'SUCCESS' | 'FAIL';
 
 /** Bytes of volume handled so far. `totalBytes` 0 while unknown. */

@@ -5,11 +5,13 @@ import type { JobId, ProjectId, TraceId, UserId } from './ids.ts';
 /** `autobackup`: policies. `vbs`: everything else. */
 export type TraceResourceType = 'vbs' | 'autobackup';
 
-/** Every trace there is. Those of sharings and of backup tags are of this project: the reference names none. */
+/** Every trace there is. Those of sharings, tags, changes and imports of backups are ours: no reference has them. */
 export const TRACE_RESOURCE_TYPES = {
   bksCreateBackup: 'vbs',
   bksDeleteBackup: 'vbs',
   bksRestoreBackup: 'vbs',
+  bksModifyBackup: 'vbs',
+  bksImportBackup: 'vbs',
   bksShareBackup: 'vbs',
   bksUnshareBackup: 'vbs',
   bksAddBackupTag: 'vbs',
