@@ -5,7 +5,7 @@ import type { BackupId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, PAGE_WALK_COUNT } from '../core/limits.ts';
 import type { Extent } from '../volumes/extent.ts';
-import { type Fetch, planFetches } from './fetch-plan.ts';
+import { type Fetch, planFetches, readFetch } from './fetch-plan.ts';
 import { addressAt } from './format/page-format.ts';
 import { ManifestReader } from './manifest-reader.ts';
 import { pickLeastLoaded } from './pipeline/worker-pool.ts';
@@ -64,9 +64,14 @@ export class BackupReader {
     return result;
   }
 
-  async #fetchInto(fetch: Fetch, result: Buffer, resultOffset: number): Promise<void> {
-    const { index, bytesOffset, bytesLength, frames } = fetch;
-    const bytes = await this.#repository.store.readRange(index.objectName, bytesOffset, bytesLength);
+  async #fetchInto(wanted: Fetch, result: Buffer, resultOffset: number): Promise<void> {
+    for await (const { fetch, bytes } of readFetch(this.#repository.store, this.#manifest, wanted)) {
+      await this.#unsealInto(fetch, bytes, result, resultOffset);
+    }
+  }
+
+  async #unsealInto(fetch: Fetch, bytes: Buffer, result: Buffer, resultOffset: number): Promise<void> {
+    const { index, bytesOffset, frames } = fetch;
     const thread = pickLeastLoaded(this.#repository.workers.threads);
     thread.loadCount += 1;
     try {

@@ -11,6 +11,8 @@ export type BackupDescription = {
   readonly tags: readonly Tag[];
   readonly volumeName: string | null;
   readonly driver: string;
+  readonly isVolumeBootable?: boolean | undefined;
+  readonly volumeMetadata?: Readonly<Record<string, string>> | undefined;
   readonly createdAt: number;
 };
 
@@ -20,8 +22,12 @@ export type BackupRequest = {
   readonly volumeId: VolumeId;
   /** Compare with the newest usable backup of the volume, if there is one. */
   readonly isIncremental: boolean;
+  /** Only a backup of older data is one to compare with, for backups of snapshots; epoch ms. */
+  readonly parentBefore?: number | undefined;
   readonly source: VolumeSource;
   readonly describe: BackupDescription;
   readonly report: (progress: Progress) => void;
   readonly signal: AbortSignal;
+  /** Numbers in [0, 1) that nobody can foresee; Math.random unless set. */
+  readonly random?: () => number;
 };

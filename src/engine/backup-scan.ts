@@ -1,13 +1,13 @@
 // The pipeline of a backup. Threads scan segments ahead of time; this thread takes them in volume order, decides for
 // each chunk (zero, as in the parent, known elsewhere, new), gives new chunks slots, and has the same thread seal them.
 // Memory is bounded by the segments under way, whatever the volume's size.
-import { BoundedQueue, Semaphore } from '../core/concurrency.ts';
-import { isVbsError } from '../core/errors.ts';
+import { bitmapHas } from '../core/bitmap.ts';
+import { BoundedQueue, raceSignal, Semaphore } from '../core/concurrency.ts';
 import type { PackId } from '../core/ids.ts';
 import { CHUNK_SIZE_BYTES, FRAME_CHUNK_COUNT, PAGE_ENTRY_COUNT } from '../core/limits.ts';
 import type { BackupRequest } from './backup-request.ts';
 import { DIGEST_SIZE_BYTES } from './chunk/digest-table.ts';
-import { bitmapHas, type DedupIndex } from './dedup-index.ts';
+import type { DedupIndex } from './dedup-index.ts';
 import { type Address, addressAt } from './format/page-format.ts';
 import type { ManifestReader } from './manifest-reader.ts';
 import type { ManifestWriter } from './manifest-writer.ts';
@@ -17,10 +17,10 @@ import type { OpenFrame } from './pack/pack-writer.ts';
 import type { ScannedSegment } from './pipeline/messages.ts';
 import { type PipelineThread, pickLeastLoaded } from './pipeline/worker-pool.ts';
 import type { Repository } from './repository.ts';
-import { type PlannedPage, type PlannedSegment, planPages } from './segment-plan.ts';
+import { type PlannedPage, type PlannedSegment, type PlannedShare, planPages } from './segment-plan.ts';
+import type { UnchangedParts } from './unchanged-parts.ts';
+import { isUnreadable, readTwice } from './unreadable.ts';
 
-/** One being read, one waiting for its decision, one being sealed or written. */
-const SEGMENTS_PER_THREAD = 3;
 /** Pages planned ahead; each holds at most 16 segments. */
 const PLANNED_MAX = 64;
 
@@ -32,11 +32,13 @@ type SegmentUnderWay = {
 };
 type Item =
   | { readonly type: 'segment'; readonly segment: SegmentUnderWay }
-  | { readonly type: 'page-end'; readonly page: PlannedPage };
+  | { readonly type: 'page-end'; readonly page: PlannedPage }
+  | PlannedShare;
 
 export class BackupScan {
   readonly #repository: Repository;
   readonly #parent: ManifestReader | undefined;
+  readonly #unchanged: UnchangedParts | undefined;
   readonly #dedup: DedupIndex;
   readonly #dataPacks: PackFiller;
   readonly #manifest: ManifestWriter;
@@ -58,6 +60,8 @@ export class BackupScan {
   constructor(deps: {
     repository: Repository;
     parent: ManifestReader | undefined;
+    /** What need not be read; absent, everything is. */
+    unchanged?: UnchangedParts | undefined;
     dedup: DedupIndex;
     dataPacks: PackFiller;
     manifest: ManifestWriter;
@@ -65,12 +69,13 @@ export class BackupScan {
   }) {
     this.#repository = deps.repository;
     this.#parent = deps.parent;
+    this.#unchanged = deps.unchanged;
     this.#dedup = deps.dedup;
     this.#dataPacks = deps.dataPacks;
     this.#manifest = deps.manifest;
     this.#request = deps.request;
     this.#deviceId = deps.repository.workers.nextId();
-    this.#window = new Semaphore(deps.repository.workers.threads.length * SEGMENTS_PER_THREAD);
+    this.#window = new Semaphore(deps.repository.workers.threads.length * deps.repository.memory.segmentsPerThread);
   }
 
   /** Reads all of the volume, stores new chunks, and hands every page to the manifest. */
@@ -121,9 +126,15 @@ export class BackupScan {
   async #produce(items: BoundedQueue<Item>, threads: readonly PipelineThread[]): Promise<void> {
     const signal = AbortSignal.any([this.#request.signal, this.#stop.signal]);
     try {
-      for await (const page of planPages(this.#request.source, signal)) {
+      for await (const page of planPages(this.#request.source, signal, this.#unchanged)) {
+        if (page.type === 'share') {
+          await items.push(page);
+          continue;
+        }
         for (const plan of page.segments) {
           await this.#window.acquire();
+          const work = { bytes: plan.readBytes, operations: plan.runs.length / 2 };
+          await this.#repository.throttles.read.take(work, signal);
           signal.throwIfAborted();
           const segment = this.#startScan(plan, threads);
           await items.push({ type: 'segment', segment });
@@ -162,13 +173,25 @@ export class BackupScan {
       await this.#decideSegment(item.segment, scanned);
       return;
     }
+    if (item.type === 'share') {
+      await this.#manifest.sharePage(item.page);
+      this.#skippedBytes += item.lengthBytes;
+      this.#reportProgress();
+      return;
+    }
     const { page } = item;
-    const isEmpty = this.#entries.length === 0;
-    const entries = isEmpty ? [] : Array.from({ length: page.entryCount }, (_, i) => this.#entries[i]);
-    this.#entries = [];
-    await this.#manifest.addPage(entries);
+    await this.#manifest.addPage(this.#takeEntries(page));
     this.#skippedBytes += page.lengthBytes - page.segments.reduce((total, segment) => total + segment.readBytes, 0);
     this.#reportProgress();
+  }
+
+  /** What was decided for the page, and for chunks that were not read the addresses that they keep. */
+  #takeEntries({ entryCount, base }: PlannedPage): (Address | undefined)[] {
+    const entries = this.#entries;
+    this.#entries = [];
+    if (entries.length === 0 && !base) return [];
+    const isKept = (entry: number) => base?.mustRead(entry) === false;
+    return Array.from({ length: entryCount }, (_, i) => (isKept(i) ? base?.addressOf(i) : entries[i]));
   }
 
   /** Finds an address for every chunk of the segment, and has the new ones stored. */
@@ -198,29 +221,39 @@ export class BackupScan {
     const parent = this.#parent;
     if (!parent) return () => undefined;
     try {
-      const pageIndex = Math.floor(plan.offsetBytes / (PAGE_ENTRY_COUNT * CHUNK_SIZE_BYTES));
-      const page = await parent.pageAt(0, pageIndex);
-      if (!page) return () => undefined;
-      const addresses = Array.from(isZero, (zero, chunk) =>
-        zero === 1 ? undefined : addressAt(page, plan.firstEntry + chunk),
-      );
-      const packIds = [...new Set(addresses.flatMap((address) => (address ? [address.packId] : [])))];
-      const packs = await parent.packsOf(packIds);
-      const indexes = new Map<PackId, PackIndex>();
-      for (const packId of packIds) indexes.set(packId, await parent.indexOf(packId));
-      const badOf = new Map(packs.map((pack) => [pack.packId, pack.bad]));
-      return (chunk) => {
-        const address = addresses[chunk];
-        if (!address || bitmapHas(badOf.get(address.packId) ?? null, address.slot)) return undefined;
-        const index = indexes.get(address.packId);
-        return index?.matches(address.slot, digests, chunk * DIGEST_SIZE_BYTES) ? address : undefined;
-      };
+      const match = readTwice(() => this.#matchParent(parent, plan, digests, isZero));
+      return await raceSignal(match, this.#request.signal);
     } catch (error) {
-      if (!isVbsError(error, 'DATA_CORRUPT') && !isVbsError(error, 'OBJECT_NOT_FOUND')) throw error;
+      if (!isUnreadable(error)) throw error;
       // What cannot be read cannot be relied on: these chunks are stored again.
       this.#repository.logger.error({ err: error, backupId: parent.record.backupId }, 'the parent is damaged here');
       return () => undefined;
     }
+  }
+
+  async #matchParent(
+    parent: ManifestReader,
+    plan: PlannedSegment,
+    digests: Buffer,
+    isZero: Uint8Array,
+  ): Promise<(chunk: number) => Address | undefined> {
+    const pageIndex = Math.floor(plan.offsetBytes / (PAGE_ENTRY_COUNT * CHUNK_SIZE_BYTES));
+    const page = await parent.pageAt(0, pageIndex);
+    if (!page) return () => undefined;
+    const addresses = Array.from(isZero, (zero, chunk) =>
+      zero === 1 ? undefined : addressAt(page, plan.firstEntry + chunk),
+    );
+    const packIds = [...new Set(addresses.flatMap((address) => (address ? [address.packId] : [])))];
+    const packs = await parent.packsOf(packIds);
+    const indexes = new Map<PackId, PackIndex>();
+    for (const packId of packIds) indexes.set(packId, await parent.indexOf(packId));
+    const badOf = new Map(packs.map((pack) => [pack.packId, pack.bad]));
+    return (chunk) => {
+      const address = addresses[chunk];
+      if (!address || bitmapHas(badOf.get(address.packId) ?? null, address.slot)) return undefined;
+      const index = indexes.get(address.packId);
+      return index?.matches(address.slot, digests, chunk * DIGEST_SIZE_BYTES) ? address : undefined;
+    };
   }
 
   /** Enters what the project has elsewhere; the answer is what is left. */

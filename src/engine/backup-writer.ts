@@ -2,12 +2,12 @@
 // then the pages of the manifest, then the record; each durable before the next begins. The caller commits.
 // Source: src/engine/README.md; docs/repository-format.md.
 import { createHash } from 'node:crypto';
-import { isVbsError } from '../core/errors.ts';
 import { type AttemptId, type BackupId, newUuid } from '../core/ids.ts';
 import type { BackupCommit, CommittedBackup } from '../core/ledger.ts';
 import { recordName } from '../core/object-names.ts';
 import type { BackupRequest } from './backup-request.ts';
 import { BackupScan } from './backup-scan.ts';
+import { type ReadingReport, trackChanges } from './change-tracking.ts';
 import { sealObject } from './crypto/sealed-object.ts';
 import { DedupIndex, type HookEntry } from './dedup-index.ts';
 import { type BackupRecord, encodeRecord } from './format/record-format.ts';
@@ -15,12 +15,14 @@ import { ManifestReader } from './manifest-reader.ts';
 import { ManifestWriter } from './manifest-writer.ts';
 import { type FinishedPack, PackFiller } from './pack/pack-filler.ts';
 import type { OpenProject, Repository } from './repository.ts';
+import { isUnreadable, readTwice } from './unreadable.ts';
 
 export type WrittenBackup = {
   /** For the transaction that makes the backup available. */
   readonly commit: BackupCommit;
   /** Derived data, to be kept after the commit: half a million entries per TiB stored, made as they are read. */
   readonly hooks: Iterable<HookEntry>;
+  readonly reading: ReadingReport;
 };
 
 /**
@@ -39,29 +41,36 @@ export async function writeBackup(repository: Repository, request: BackupRequest
     volumeId,
     attemptId,
     isIncremental: request.isIncremental,
+    parentBefore: request.parentBefore,
   });
   const parent = await openParent(repository, project, begun.parent);
+  const { baseline } = begun;
+  const { random = Math.random, signal } = request;
+  const tracking = await trackChanges(repository, { project, parent, baseline, source, random, signal });
   const dedup = new DedupIndex({ repository, project, claim });
   await dedup.resume();
   const dataPacks = new PackFiller({ repository, project, claim, kind: 'data' });
   const pagePacks = new PackFiller({ repository, project, claim, kind: 'page' });
   try {
     const manifest = new ManifestWriter({ pagePacks, parent, sizeBytes: source.sizeBytes });
-    const scan = new BackupScan({ repository, parent, dedup, dataPacks, manifest, request });
+    const scan = new BackupScan({ repository, parent, ...tracking, dedup, dataPacks, manifest, request });
     await scan.run();
     const packs = [...(await dataPacks.finish()), ...(await pagePacks.finish()), ...resumedPacks(scan, dedup)];
     const isIncremental = parent !== undefined;
     const stored = {
       packs,
-      parentId: parent?.record.backupId,
+      // Not the record's: an imported parent stands on the record of another backup.
+      parentId: parent && begun.parent?.backupId,
       isIncremental,
       storedBytes: packs.reduce((total, pack) => total + pack.storedBytes, 0),
     };
     const recordBytes = sealRecord({ project, request, attemptId, manifest, stored });
     // A disk that was written meanwhile must not get a record: a record that exists is whole.
     await source.finish();
-    // An adoption of the repository by another catalog must not find a record that appears after it looked.
-    await repository.checkEpoch(project);
+    // An adoption of the repository by another catalog must not find a record that appears after it looked. And a
+    // catalog that is put back to a state from before this record must notice: what it has forgotten may rest on packs
+    // that it takes for those of an unfinished job.
+    await repository.raiseEpoch(project);
     await repository.store.put(recordName(project.projectId, backupId, attemptId), recordBytes);
     const commit: BackupCommit = {
       ...stored,
@@ -74,8 +83,9 @@ export async function writeBackup(repository: Repository, request: BackupRequest
       consistency: source.consistency,
       dataTimestampAt: source.frozenAt,
       usedPackIds: dedup.usedPackIds,
+      baseline: await source.describeBaseline(),
     };
-    return { commit, hooks: dedup.newHooks() };
+    return { commit, hooks: dedup.newHooks(), reading: tracking.report };
   } catch (error) {
     await Promise.all([dataPacks.abort(), pagePacks.abort()]);
     throw error;
@@ -93,9 +103,9 @@ async function openParent(
 ): Promise<ManifestReader | undefined> {
   if (!parent) return undefined;
   try {
-    return await ManifestReader.open(repository, project, parent);
+    return await readTwice(() => ManifestReader.open(repository, project, parent));
   } catch (error) {
-    if (!isVbsError(error, 'DATA_CORRUPT') && !isVbsError(error, 'OBJECT_NOT_FOUND')) throw error;
+    if (!isUnreadable(error)) throw error;
     repository.logger.error({ err: error, backupId: parent.backupId }, 'the parent is damaged; a full backup is made');
     return undefined;
   }

@@ -1,12 +1,13 @@
 // Finds chunks that the project has already: of this job in memory, of everything else by the sparse index
 // (docs/repository-format.md). Duplicates come in runs, so a few hooks a segment lead to the packs that hold the rest
 // of the run.
-import { createHmac } from 'node:crypto';
+import { bitmapHas } from '../core/bitmap.ts';
 import { isVbsError } from '../core/errors.ts';
 import type { PackId } from '../core/ids.ts';
 import type { Hook, JobClaim, PackLocation, PackUse } from '../core/ledger.ts';
 import { DEDUP_CANDIDATE_MAX, PACK_SLOT_COUNT_MAX } from '../core/limits.ts';
-import { DIGEST_SIZE_BYTES, DigestTable, RecentDigests } from './chunk/digest-table.ts';
+import { DigestTable, RecentDigests } from './chunk/digest-table.ts';
+import { deriveHook, hookText, isHook } from './chunk/hook.ts';
 import { HookTable } from './chunk/hook-table.ts';
 import type { Address } from './format/page-format.ts';
 import type { PackIndex } from './pack/pack-index.ts';
@@ -23,20 +24,6 @@ const SLOTS_PER_PACK = 65_536;
 /** A durable pack of an earlier attempt: what the commit says of it. */
 export type ResumedPack = { readonly slotCount: number; readonly storedBytes: number };
 export type HookEntry = { readonly hook: Hook; readonly packId: PackId };
-
-/** Bit of `slot` in a bitmap of the ledger. */
-export function bitmapHas(bitmap: Uint8Array | null, slot: number): boolean {
-  return bitmap !== null && (((bitmap[slot >> 3] ?? 0) >> (slot & 7)) & 1) === 1;
-}
-
-function hookText(hook: bigint): Hook {
-  return hook.toString(16).padStart(16, '0');
-}
-
-/** True for one digest in 32. */
-function isHook(digests: Buffer, offset: number): boolean {
-  return ((digests[offset] ?? 0xff) & 0xf8) === 0;
-}
 
 export class DedupIndex {
   readonly #repository: Repository;
@@ -168,11 +155,20 @@ export class DedupIndex {
     try {
       return await this.#repository.packIndex(this.#project, location);
     } catch (error) {
-      // A pack of this job that is not durable yet, or was never written, is simply not there.
-      if (isVbsError(error, 'OBJECT_NOT_FOUND')) return undefined;
+      if (isVbsError(error, 'OBJECT_NOT_FOUND')) return await this.#tryCurrent(location);
       this.#repository.logger.warn({ err: error, packId: location.packId }, 'a pack was passed over in deduplication');
       return undefined;
     }
+  }
+
+  /** The object is missing: was the pack compacted? One of this job that is not durable yet is simply not there. */
+  async #tryCurrent({ packId, objectId }: PackLocation): Promise<PackIndex | undefined> {
+    const [current] = await this.#locate([packId]);
+    if (!current || current.objectId === objectId) return undefined;
+    const packNumber = this.#numberOf.get(packId);
+    const known = packNumber === undefined ? undefined : this.#packs[packNumber];
+    if (packNumber !== undefined && known) this.#packs[packNumber] = { ...known, location: current };
+    return await this.#tryIndex(current);
   }
 
   /** The attempt that stored the pack may have died when it was to be seen and not yet sure to stay. */
@@ -222,8 +218,7 @@ export class DedupIndex {
   }
 
   #hookOf(digests: Buffer, offset: number): bigint {
-    const digest = digests.subarray(offset, offset + DIGEST_SIZE_BYTES);
-    return createHmac('sha256', this.#project.hookKey).update(digest).digest().readBigUInt64BE();
+    return deriveHook(this.#project.hookKey, digests, offset);
   }
 
   #addressOf(value: number): Address | undefined {

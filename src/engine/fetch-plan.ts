@@ -1,7 +1,10 @@
 // Turns addresses of a page into reads: per pack and frame, in the order in which they lie there, neighbours together.
 // Shared by restore and export.
+import { raceSignal } from '../core/concurrency.ts';
+import { isVbsError } from '../core/errors.ts';
 import type { PackId } from '../core/ids.ts';
 import { CHUNK_SIZE_BYTES } from '../core/limits.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import type { FrameEntry } from './format/pack-format.ts';
 import { type Address, addressAt, type Page } from './format/page-format.ts';
 import type { ManifestReader } from './manifest-reader.ts';
@@ -30,19 +33,24 @@ const FETCH_CHUNK_MAX = 128;
 /** Reading over a gap of this size is cheaper than a second read. */
 const GAP_MAX_BYTES = 128 * 1024;
 
-/** Plans entries [firstEntry, endEntry) of a page whose first chunk is at `pageOffsetBytes`. @throws DATA_CORRUPT */
+/**
+ * Plans entries [firstEntry, endEntry) of a page whose first chunk is at `pageOffsetBytes`; of those only the ones that
+ * `isWanted` takes, when it is given. @throws DATA_CORRUPT
+ */
 export async function planFetches(
   manifest: ManifestReader,
   page: Page | undefined,
-  span: { pageOffsetBytes: number; firstEntry: number; endEntry: number },
+  span: { pageOffsetBytes: number; firstEntry: number; endEntry: number; isWanted?: (entry: number) => boolean },
 ): Promise<FetchPlan> {
-  if (!page) return { fetches: [], zeros: [zeroSpan(manifest.record.sizeBytes, span)] };
+  const { isWanted } = span;
+  if (!page && !isWanted) return { fetches: [], zeros: [zeroSpan(manifest.record.sizeBytes, span)] };
   const zeros: [number, number][] = [];
   const wanted = new Map<PackId, Map<number, number[]>>();
   for (let entry = span.firstEntry; entry < span.endEntry; entry += 1) {
+    if (isWanted?.(entry) === false) continue;
     const offsetBytes = span.pageOffsetBytes + entry * CHUNK_SIZE_BYTES;
     const lengthBytes = Math.min(CHUNK_SIZE_BYTES, manifest.record.sizeBytes - offsetBytes);
-    const address = addressAt(page, entry);
+    const address = page && addressAt(page, entry);
     if (address) want(wanted, address, offsetBytes);
     else addZeros(zeros, offsetBytes, lengthBytes);
   }
@@ -50,6 +58,38 @@ export async function planFetches(
   const fetches: Fetch[] = [];
   for (const [packId, slots] of wanted) fetches.push(...planPack(await manifest.indexOf(packId), slots));
   return { fetches, zeros };
+}
+
+/**
+ * Reads the stored bytes that a fetch is for. When its object is gone because the pack was compacted meanwhile, the
+ * same slots are read from the current one, in as many reads as that takes. Once `signal` is aborted it waits for no
+ * store that hangs.
+ * @throws OBJECT_NOT_FOUND when the current object is missing; DATA_CORRUPT, STORAGE_IO
+ */
+export async function* readFetch(
+  store: ObjectStore,
+  manifest: ManifestReader,
+  fetch: Fetch,
+  signal?: AbortSignal,
+): AsyncGenerator<{ readonly fetch: Fetch; readonly bytes: Buffer }, void> {
+  const { index, bytesOffset, bytesLength } = fetch;
+  let bytes: Buffer;
+  try {
+    bytes = await raceSignal(store.readRange(index.objectName, bytesOffset, bytesLength, signal), signal);
+  } catch (error) {
+    if (!isVbsError(error, 'OBJECT_NOT_FOUND')) throw error;
+    const current = await manifest.indexAfter(index, error);
+    for (const again of planPack(current, wantedSlots(fetch))) yield* readFetch(store, manifest, again, signal);
+    return;
+  }
+  yield { fetch, bytes };
+}
+
+function wantedSlots({ frames }: Fetch): Map<number, readonly number[]> {
+  const slots = frames.flatMap(({ entry, slots }) =>
+    slots.map(({ bit, offsets }) => [entry.firstSlot + bit, offsets] as const),
+  );
+  return new Map(slots);
 }
 
 function zeroSpan(

@@ -1,40 +1,24 @@
 // Reads the manifest of a committed backup: its record and, page by page, the addresses of its chunks.
-import { createHash } from 'node:crypto';
-import { VbsError } from '../core/errors.ts';
 import type { PackId } from '../core/ids.ts';
 import type { CommittedBackup, PackUse } from '../core/ledger.ts';
-import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, RECORD_SIZE_MAX_BYTES } from '../core/limits.ts';
-import { recordName } from '../core/object-names.ts';
-import { unsealObject } from './crypto/sealed-object.ts';
-import { unseal } from './crypto/sealing.ts';
-import { CODECS, checkFrameHeader, FRAME_HEADER_SIZE_BYTES } from './format/pack-format.ts';
-import {
-  type Address,
-  addressAt,
-  countLevels,
-  decodePage,
-  PAGE_SIZE_MAX_BYTES,
-  type Page,
-} from './format/page-format.ts';
-import { type BackupRecord, decodeRecord } from './format/record-format.ts';
+import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT } from '../core/limits.ts';
+import { type Address, addressAt, type Page } from './format/page-format.ts';
+import type { BackupRecord } from './format/record-format.ts';
+import { readPage, readRecord } from './manifest-objects.ts';
+import { PackAccess } from './pack/pack-access.ts';
 import type { PackIndex } from './pack/pack-index.ts';
-import { decompress } from './pipeline/segment-work.ts';
 import type { OpenProject, Repository } from './repository.ts';
-
-/** Pages kept per reader: a walk in order needs one per level, a comparison with neighbours a few more. */
-const PAGE_CACHE_MAX = 16;
 
 export class ManifestReader {
   readonly record: BackupRecord;
   readonly #repository: Repository;
-  readonly #project: OpenProject;
   readonly #topPage: Page;
   readonly #pages = new Map<string, Promise<Page>>();
-  readonly #packs = new Map<PackId, PackUse>();
+  readonly #packs: PackAccess;
 
   private constructor(repository: Repository, project: OpenProject, opened: { record: BackupRecord; topPage: Page }) {
     this.#repository = repository;
-    this.#project = project;
+    this.#packs = new PackAccess(repository, project);
     this.record = opened.record;
     this.#topPage = opened.topPage;
   }
@@ -44,19 +28,8 @@ export class ManifestReader {
    * @throws DATA_CORRUPT when the record is not the committed one, bit by bit; OBJECT_NOT_FOUND; STORAGE_IO
    */
   static async open(repository: Repository, project: OpenProject, backup: CommittedBackup): Promise<ManifestReader> {
-    const name = recordName(backup.projectId, backup.backupId, backup.attemptId);
-    const bytes = await repository.store.get(name, RECORD_SIZE_MAX_BYTES);
-    const refuse = (reason: string) => new VbsError('DATA_CORRUPT', { object: name, offsetBytes: 0, reason });
-    if (!createHash('sha256').update(bytes).digest().equals(backup.recordSha256)) {
-      throw refuse('the record does not have the digest that was committed');
-    }
-    const { repositoryId, projectId } = project;
-    const { backupId, attemptId } = backup;
-    const place = { repositoryId, projectId, kind: 'record', logicalId: backupId, objectId: attemptId } as const;
-    const { record, topPage } = decodeRecord(unsealObject(project.keys, place, bytes, name), name);
-    if (record.levels !== countLevels(record.sizeBytes)) throw refuse('its levels do not fit its size');
-    const page = decodePage(topPage, record.levels - 1, name);
-    return new ManifestReader(repository, project, { record, topPage: page });
+    const opened = await readRecord(repository.store, project, backup, backup.recordSha256);
+    return new ManifestReader(repository, project, opened);
   }
 
   get chunkCount(): number {
@@ -84,74 +57,32 @@ export class ManifestReader {
     return parent && addressAt(parent, index % PAGE_ENTRY_COUNT);
   }
 
-  /** The row of a pack that this manifest refers to. @throws DATA_CORRUPT when the catalog has lost it */
-  async packOf(packId: PackId): Promise<PackUse> {
-    const [pack] = await this.packsOf([packId]);
-    if (!pack) throw new VbsError('INTERNAL');
-    return pack;
-  }
-
   /** Rows of packs, asked for in one query; kept for this reader's life. @throws DATA_CORRUPT */
-  async packsOf(packIds: readonly PackId[]): Promise<PackUse[]> {
-    const missing = packIds.filter((packId) => !this.#packs.has(packId));
-    if (missing.length > 0) {
-      const rows = await this.#repository.ledger.locatePacks(this.#project.projectId, missing);
-      for (const packId of missing) this.#packs.set(packId, requireRow(rows, packId));
-    }
-    return packIds.flatMap((packId) => this.#packs.get(packId) ?? []);
+  packsOf(packIds: readonly PackId[]): Promise<PackUse[]> {
+    return this.#packs.packsOf(packIds);
   }
 
   /** The trailer of a pack's current object; a pack that was compacted meanwhile is looked up again. */
-  async indexOf(packId: PackId): Promise<PackIndex> {
-    try {
-      return await this.#repository.packIndex(this.#project, await this.packOf(packId));
-    } catch (error) {
-      if (!(error instanceof VbsError && error.code === 'OBJECT_NOT_FOUND')) throw error;
-      const before = await this.packOf(packId);
-      this.#packs.delete(packId);
-      const now = await this.packOf(packId);
-      if (now.objectId === before.objectId) throw error;
-      return this.#repository.packIndex(this.#project, now);
-    }
+  indexOf(packId: PackId): Promise<PackIndex> {
+    return this.#packs.read(packId, async (index) => index);
+  }
+
+  /** The same once the object of `missed` proved to be gone. @throws `error` when that is still the current one */
+  indexAfter(missed: PackIndex, error: unknown): Promise<PackIndex> {
+    return this.#packs.readAfter(missed, error);
   }
 
   #loadPage(address: Address, level: number): Promise<Page> {
     const key = `${address.packId}/${address.slot}`;
     const known = this.#pages.get(key);
     if (known) return known;
-    const page = this.#readPage(address, level);
+    const page = readPage(this.#repository.store, this.#packs, address, level);
     this.#pages.set(key, page);
     page.catch(() => this.#pages.delete(key));
     for (const oldest of this.#pages.keys()) {
-      if (this.#pages.size <= PAGE_CACHE_MAX) break;
+      if (this.#pages.size <= this.#repository.memory.pageCacheCount) break;
       this.#pages.delete(oldest);
     }
     return page;
   }
-
-  async #readPage(address: Address, level: number): Promise<Page> {
-    const index = await this.indexOf(address.packId);
-    const entry = index.frames[index.frameIndexOf(address.slot)];
-    if (!entry) throw new VbsError('INTERNAL');
-    const object = index.objectName;
-    const where = { object, offsetBytes: entry.offsetBytes };
-    const bytes = await this.#repository.store.readRange(object, entry.offsetBytes, entry.storedBytes);
-    const header = bytes.subarray(0, FRAME_HEADER_SIZE_BYTES);
-    const ordinal = checkFrameHeader(header, entry, object);
-    const payload = unseal(index.key, ordinal, [index.header, header], bytes.subarray(FRAME_HEADER_SIZE_BYTES), where);
-    const plaintext = entry.codec === CODECS.zstd ? decompress(payload, PAGE_SIZE_MAX_BYTES, where) : payload;
-    if (plaintext.length !== index.lengthOf(address.slot)) {
-      throw new VbsError('DATA_CORRUPT', { ...where, reason: 'the page does not have its length' });
-    }
-    return decodePage(plaintext, level, object);
-  }
-}
-
-function requireRow(rows: readonly PackUse[], packId: PackId): PackUse {
-  const row = rows.find((found) => found.packId === packId);
-  if (!row) {
-    const reason = 'the manifest refers to it, and the catalog has no row of it';
-    throw new VbsError('DATA_CORRUPT', { object: `pack ${packId}`, offsetBytes: 0, reason });
-  }
-  return row;
 }

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { constants, zstdCompressSync } from 'node:zlib';
-import { isVbsError } from '../core/errors.ts';
 import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT } from '../core/limits.ts';
 import { seal, TAG_SIZE_BYTES } from './crypto/sealing.ts';
 import { CODECS, encodeFrameHeader, FRAME_HEADER_SIZE_BYTES } from './format/pack-format.ts';
@@ -17,6 +16,8 @@ import {
 } from './format/page-format.ts';
 import type { ManifestReader } from './manifest-reader.ts';
 import type { PackFiller } from './pack/pack-filler.ts';
+import type { SharedPage } from './unchanged-parts.ts';
+import { isUnreadable, readTwice } from './unreadable.ts';
 
 /** Pages are small and stay long: a little more effort than for chunks costs nothing noticeable. */
 const PAGE_COMPRESSION_LEVEL = 3;
@@ -49,6 +50,16 @@ export class ManifestWriter {
     await this.#closePage(0, open.pageIndex === this.#pageCount - 1);
   }
 
+  /** Adds the next page of its level, and all that is below it, as the parent has it. */
+  async sharePage({ level, address }: SharedPage): Promise<void> {
+    for (let below = 0; below <= level; below += 1) {
+      const open = this.#levelAt(below);
+      assert(open.entries.length === 0, 'a page is shared whole');
+      open.pageIndex += PAGE_ENTRY_COUNT ** (level - below);
+    }
+    await this.#enterAbove(level, address, this.#levelAt(0).pageIndex >= this.#pageCount);
+  }
+
   /** The top page, once all pages were added: it goes into the record. */
   finish(): Buffer {
     assert(this.#topPage, 'every page of the volume was added');
@@ -65,6 +76,10 @@ export class ManifestWriter {
     const address = await this.#storePage(level, open.pageIndex, open.entries);
     open.entries = [];
     open.pageIndex += 1;
+    await this.#enterAbove(level, address, isLast);
+  }
+
+  async #enterAbove(level: number, address: Address | undefined, isLast: boolean): Promise<void> {
     const above = this.#levelAt(level + 1);
     above.entries.push(address);
     if (isLast || above.entries.length === PAGE_ENTRY_COUNT) await this.#closePage(level + 1, isLast);
@@ -111,10 +126,12 @@ export class ManifestWriter {
   /** The parent's page, if it is stored and sound: one that cannot be read is never shared, it is stored anew. */
   async #parentPage(level: number, pageIndex: number): Promise<Page | undefined> {
     try {
-      const address = await this.#parent?.pageAddress(level, pageIndex);
-      return address && (await this.#parent?.pageAt(level, pageIndex));
+      return await readTwice(async () => {
+        const address = await this.#parent?.pageAddress(level, pageIndex);
+        return address && (await this.#parent?.pageAt(level, pageIndex));
+      });
     } catch (error) {
-      if (isVbsError(error, 'DATA_CORRUPT') || isVbsError(error, 'OBJECT_NOT_FOUND')) return undefined;
+      if (isUnreadable(error)) return undefined;
       throw error;
     }
   }

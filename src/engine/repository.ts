@@ -1,36 +1,55 @@
 // An open repository: its store, its ledger, its keys. Everything the engine does starts from one.
 // It decides nothing about users or jobs and knows no database: the ledger is the catalog as the engine sees it.
 import { VbsError } from '../core/errors.ts';
-import { type KeyId, newUuid, type ProjectId, type RepositoryId } from '../core/ids.ts';
-import type { KeyLedger, PackLedger, PackLocation, TrashLedger, WrappedKeyRow } from '../core/ledger.ts';
-import { RECORD_SIZE_MAX_BYTES } from '../core/limits.ts';
-import { CONFIG_NAME, epochName, masterKeyName, packObjectName, projectKeyName } from '../core/object-names.ts';
+import { type KeyId, newUuid, type ProjectId, parseUuid, type RepositoryId } from '../core/ids.ts';
+import type {
+  AdoptionLedger,
+  EpochState,
+  KeyLedger,
+  PackLedger,
+  PackLocation,
+  PruneLedger,
+  TrashLedger,
+  VerifyLedger,
+  WrappedKeyRow,
+} from '../core/ledger.ts';
+import { PACK_TARGET_BYTES, RECORD_SIZE_MAX_BYTES } from '../core/limits.ts';
+import { DEFAULT_MEMORY_PLAN, type MemoryPlan } from '../core/memory-plan.ts';
+import {
+  CONFIG_NAME,
+  epochName,
+  MASTER_KEY_PREFIX,
+  masterKeyName,
+  packObjectName,
+  projectKeyName,
+} from '../core/object-names.ts';
 import type { Clock, Logger } from '../core/ports.ts';
+import { NO_THROTTLES, type Throttles } from '../core/throttle.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type ProjectKeys, sealObject, unsealObject } from './crypto/sealed-object.ts';
-import {
-  createMasterKey,
-  createProjectKey,
-  deriveHookKey,
-  macConfig,
-  openMasterKey,
-  openProjectKey,
-} from './crypto/wrapped-key.ts';
+import { createMasterKey, createProjectKey, deriveHookKey, macConfig } from './crypto/wrapped-key.ts';
 import { FORMAT_VERSION } from './format/object-header.ts';
+import { type KeyRing, openKeyRing, openProjectRow } from './key-ring.ts';
 import { type PackIndex, readPackIndex } from './pack/pack-index.ts';
 import { PackIndexCache } from './pack/pack-index-cache.ts';
-import type { WorkerPool } from './pipeline/worker-pool.ts';
+import type { Pipeline } from './pipeline/worker-pool.ts';
 
-export type EngineLedger = PackLedger & KeyLedger & TrashLedger;
+export type EngineLedger = PackLedger & KeyLedger & TrashLedger & PruneLedger & AdoptionLedger & VerifyLedger;
 
 export type RepositoryDeps = {
   readonly store: ObjectStore;
   readonly ledger: EngineLedger;
-  readonly workers: WorkerPool;
+  readonly workers: Pipeline;
   readonly clock: Clock;
   readonly logger: Logger;
   /** zstd level of new frames; 1 unless set. */
   readonly compressionLevel?: number;
+  /** How fast disks may be read and written; without limits unless set. */
+  readonly throttles?: Throttles;
+  /** DEFAULT_MEMORY_PLAN unless set. */
+  readonly memory?: MemoryPlan;
+  /** Stored bytes at which a pack is closed; PACK_TARGET_BYTES unless set. */
+  readonly packTargetBytes?: number;
 };
 
 type RepositoryConfig = { kind: 'openvbs-repository'; version: number; repositoryId: RepositoryId; mac: string };
@@ -43,27 +62,48 @@ export type OpenProject = {
   readonly hookKey: Buffer;
 };
 
+/** A repository as `Repository.openStored` finds it. */
+export type StoredRepository = {
+  readonly repository: Repository;
+  readonly ring: KeyRing;
+  /** The one that config was authenticated with. */
+  readonly masterKey: Buffer;
+  readonly masterRows: readonly WrappedKeyRow[];
+};
+
 export class Repository {
   readonly repositoryId: RepositoryId;
   readonly store: ObjectStore;
   readonly ledger: EngineLedger;
-  readonly workers: WorkerPool;
+  readonly workers: Pipeline;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly compressionLevel: number;
+  readonly throttles: Throttles;
+  readonly memory: MemoryPlan;
+  readonly packTargetBytes: number;
+  readonly #keyRing: KeyRing;
+  /** The one that config was authenticated with: new project keys are wrapped by it. */
   readonly #masterKey: Buffer;
   readonly #projects = new Map<ProjectId, Promise<OpenProject>>();
-  readonly #packIndexes = new PackIndexCache();
+  /** Last raise of the epoch of each project that has one under way. */
+  readonly #raises = new Map<ProjectId, Promise<EpochState>>();
+  readonly #packIndexes: PackIndexCache;
 
-  private constructor(deps: RepositoryDeps, opened: { repositoryId: RepositoryId; masterKey: Buffer }) {
-    this.repositoryId = opened.repositoryId;
+  private constructor(deps: RepositoryDeps, keyRing: KeyRing, masterKey: Buffer) {
+    this.repositoryId = keyRing.repositoryId;
     this.store = deps.store;
     this.ledger = deps.ledger;
     this.workers = deps.workers;
     this.clock = deps.clock;
     this.logger = deps.logger;
     this.compressionLevel = deps.compressionLevel ?? 1;
-    this.#masterKey = opened.masterKey;
+    this.throttles = deps.throttles ?? NO_THROTTLES;
+    this.memory = deps.memory ?? DEFAULT_MEMORY_PLAN;
+    this.#packIndexes = new PackIndexCache(this.memory.trailerCacheBytes);
+    this.packTargetBytes = deps.packTargetBytes ?? PACK_TARGET_BYTES;
+    this.#keyRing = keyRing;
+    this.#masterKey = masterKey;
   }
 
   /**
@@ -73,32 +113,50 @@ export class Repository {
    */
   static async open(deps: RepositoryDeps, passphrase: string): Promise<Repository> {
     const { store, ledger } = deps;
-    const masterRow = (await ledger.listKeys()).find((row) => row.projectId === null);
+    const rows = await ledger.listKeys();
+    const masterRows = rows.filter((row) => row.projectId === null);
     const configInfo = await store.head(CONFIG_NAME);
-    if (!masterRow) {
+    if (masterRows.length === 0) {
       if (configInfo || (await holdsAnything(store, ['keys/', 'projects/']))) {
-        const reason = 'the store holds a repository that this catalog does not know; put the catalog of it back';
+        const reason =
+          'the store holds a repository that this catalog does not know; put its catalog back, or rebuild it: ' +
+          'openvbs repository rebuild-catalog';
         throw new VbsError('REPOSITORY_MISMATCH', { reason });
       }
       const repositoryId = newUuid<RepositoryId>();
       const created = await createMasterKey(passphrase, repositoryId);
       // The catalog first: a crash from here on leaves a creation that the next start completes.
-      await ledger.saveKey({ keyId: created.keyId, projectId: null, wrapped: created.wrapped });
+      const { isFirst } = await ledger.claimRepository({ ...created, projectId: null });
+      if (!isFirst) return await Repository.open(deps, passphrase);
       await completeCreation(store, { ...created, repositoryId });
-      return new Repository(deps, { repositoryId, masterKey: created.masterKey });
+      return new Repository(deps, { repositoryId, masterKeys: [created] }, created.masterKey);
     }
-    const opened = await openMasterKey(passphrase, masterRow.wrapped, masterKeyName(masterRow.keyId));
+    const ring = await openKeyRing(passphrase, masterRows);
     if (!configInfo) {
       if (await holdsAnything(store, ['projects/'])) {
         throw new VbsError('REPOSITORY_MISMATCH', { reason: `${CONFIG_NAME} is missing from the store` });
       }
-      if ((await ledger.listKeys()).length > 1) {
+      if (rows.some((row) => row.projectId !== null)) {
         throw new VbsError('REPOSITORY_MISMATCH', { reason: 'the catalog has projects and the store is empty' });
       }
-      await completeCreation(store, { ...opened, wrapped: masterRow.wrapped });
+      await completeCreation(store, firstMasterKey(ring, masterRows));
     }
-    await checkConfig(store, opened);
-    return new Repository(deps, opened);
+    return new Repository(deps, ring, await checkConfig(store, ring));
+  }
+
+  /**
+   * Opens a repository whose catalog is lost, by the keys in the store alone; nothing is written. `masterRows` are
+   * those keys in the order in which a new catalog is to have them: the one that config names comes last.
+   * @throws PASSPHRASE_WRONG; REPOSITORY_UNKNOWN_FORMAT; DATA_CORRUPT, OBJECT_NOT_FOUND when config is not there
+   */
+  static async openStored(deps: RepositoryDeps, passphrase: string): Promise<StoredRepository> {
+    const rows = await readMasterRows(deps.store);
+    const ring = await openKeyRing(passphrase, rows);
+    const current = await checkConfig(deps.store, ring);
+    const opened = new Map(ring.masterKeys.map(({ keyId, masterKey }) => [keyId, masterKey]));
+    const isCurrent = ({ keyId }: WrappedKeyRow) => opened.get(keyId)?.equals(current) ?? false;
+    const masterRows = [...rows.filter((row) => !isCurrent(row)), ...rows.filter(isCurrent)];
+    return { repository: new Repository(deps, ring, current), ring, masterKey: current, masterRows };
   }
 
   /** The project's keys; on first use its key and epoch are made, durable in both places. */
@@ -121,18 +179,13 @@ export class Repository {
 
   /**
    * Checks that the store's epoch is this catalog's and not ahead of it: otherwise this catalog is a copy or was set
-   * back, and writing or deleting here could cost a backup (src/engine/README.md).
+   * back, and writing or deleting here could cost a backup (src/engine/README.md). Answers the store's.
    * @throws EPOCH_CONFLICT
    */
-  async checkEpoch(project: OpenProject): Promise<void> {
+  async checkEpoch(project: OpenProject): Promise<EpochState> {
     const { projectId } = project;
-    const name = epochName(projectId);
-    const info = await this.store.head(name);
-    if (!info) throw new VbsError('EPOCH_CONFLICT', { projectId, reason: 'the epoch is missing from the store' });
-    const bytes = await this.store.get(name, RECORD_SIZE_MAX_BYTES);
-    const plaintext = unsealObject(project.keys, epochPlace(project), bytes, name);
-    // Sealed by this program under the project's key.
-    const stored = JSON.parse(plaintext.toString('utf8')) as { catalogId: string; epoch: number };
+    const stored = await this.readStoredEpoch(project);
+    if (!stored) throw new VbsError('EPOCH_CONFLICT', { projectId, reason: 'the epoch is missing from the store' });
     // The catalog is read after the store: a sweep may raise both meanwhile, the catalog's first.
     const expected = await this.ledger.readEpoch(projectId);
     if (!expected) throw new VbsError('EPOCH_CONFLICT', { projectId, reason: 'the epoch is missing from the catalog' });
@@ -143,9 +196,56 @@ export class Repository {
       const reason = `its epoch is ${stored.epoch}, the catalog's ${expected.epoch}`;
       throw new VbsError('EPOCH_CONFLICT', { projectId, reason });
     }
+    return stored;
   }
 
-  /** Writes the catalog's epoch into the store. */
+  /** The epoch in the store; undefined when there is none. @throws DATA_CORRUPT, STORAGE_IO */
+  async readStoredEpoch(project: OpenProject): Promise<EpochState | undefined> {
+    const name = epochName(project.projectId);
+    if (!(await this.store.head(name))) return undefined;
+    const bytes = await this.store.get(name, RECORD_SIZE_MAX_BYTES);
+    const plaintext = unsealObject(project.keys, epochPlace(project), bytes, name);
+    // Sealed by this program under the project's key.
+    return JSON.parse(plaintext.toString('utf8')) as EpochState;
+  }
+
+  /**
+   * Raises the catalog's epoch, then the store's, and answers the new one: a store that is ahead of its catalog means
+   * that the catalog was set back. A raise that a later one has overtaken writes nothing.
+   * @throws EPOCH_CONFLICT when the store's belongs to another catalog, is ahead, or is the very one that was drawn:
+   * then a state of this catalog that is lost has drawn it before
+   */
+  async raiseEpoch(project: OpenProject): Promise<EpochState> {
+    const { projectId } = project;
+    // One after the other: between looking at the store's epoch and replacing it, it must not change.
+    const earlier = this.#raises.get(projectId) ?? Promise.resolve();
+    const raise = earlier.then(
+      () => this.#raiseEpoch(project),
+      () => this.#raiseEpoch(project),
+    );
+    this.#raises.set(projectId, raise);
+    try {
+      return await raise;
+    } finally {
+      if (this.#raises.get(projectId) === raise) this.#raises.delete(projectId);
+    }
+  }
+
+  async #raiseEpoch(project: OpenProject): Promise<EpochState> {
+    const { projectId } = project;
+    const drawn = await this.ledger.raiseEpoch(projectId);
+    const stored = await this.checkEpoch(project);
+    if (stored.epoch === drawn.epoch) {
+      throw new VbsError('EPOCH_CONFLICT', { projectId, reason: `epoch ${drawn.epoch} was reached once before` });
+    }
+    // Another process may write an older epoch between the look and the write, and so may a write of old that is late.
+    for (let seen = stored; seen.epoch < drawn.epoch; seen = await this.checkEpoch(project)) {
+      await this.writeEpoch(project, drawn);
+    }
+    return drawn;
+  }
+
+  /** Writes an epoch into the store, whatever is there: for a project that begins or is taken over. */
   async writeEpoch(project: OpenProject, state: { catalogId: string; epoch: number }): Promise<void> {
     const plaintext = Buffer.from(JSON.stringify({ catalogId: state.catalogId, epoch: state.epoch }), 'utf8');
     const sealed = sealObject(project.keys, epochPlace(project), plaintext);
@@ -178,11 +278,7 @@ export class Repository {
 
   #openKeys(projectId: ProjectId, rows: readonly WrappedKeyRow[]): OpenProject {
     const keys = new Map<KeyId, Buffer>();
-    for (const row of rows) {
-      const place = { repositoryId: this.repositoryId, projectId, object: projectKeyName(projectId, row.keyId) };
-      const { keyId, projectKey } = openProjectKey(this.#masterKey, row.wrapped, place);
-      keys.set(keyId, projectKey);
-    }
+    for (const row of rows) keys.set(row.keyId, openProjectRow(this.#keyRing, projectId, row));
     const current = [...keys].at(-1);
     if (!current) throw new VbsError('INTERNAL');
     return {
@@ -200,9 +296,26 @@ function epochPlace(project: OpenProject) {
   return { repositoryId, projectId, kind: 'epoch', logicalId: projectId, objectId: 'epoch' } as const;
 }
 
+async function readMasterRows(store: ObjectStore): Promise<WrappedKeyRow[]> {
+  const rows: WrappedKeyRow[] = [];
+  for await (const { name } of store.list(MASTER_KEY_PREFIX)) {
+    const keyId = parseUuid<KeyId>(name.slice(MASTER_KEY_PREFIX.length));
+    if (keyId) rows.push({ keyId, projectId: null, wrapped: await store.get(name, RECORD_SIZE_MAX_BYTES) });
+  }
+  return rows;
+}
+
 async function holdsAnything(store: ObjectStore, prefixes: readonly string[]): Promise<boolean> {
   for (const prefix of prefixes) for await (const _object of store.list(prefix)) return true;
   return false;
+}
+
+/** What a creation that was cut short had saved; nobody could add or replace a key before it was complete. */
+function firstMasterKey({ repositoryId, masterKeys }: KeyRing, rows: readonly WrappedKeyRow[]) {
+  const [first] = masterKeys;
+  const row = rows.find(({ keyId }) => keyId === first?.keyId);
+  if (first === undefined || row === undefined) throw new VbsError('INTERNAL');
+  return { ...first, repositoryId, wrapped: row.wrapped };
 }
 
 async function completeCreation(
@@ -210,20 +323,25 @@ async function completeCreation(
   created: { keyId: KeyId; repositoryId: RepositoryId; masterKey: Buffer; wrapped: Uint8Array },
 ): Promise<void> {
   await store.replace(masterKeyName(created.keyId), created.wrapped);
+  await store.put(CONFIG_NAME, encodeConfig(created.repositoryId, created.masterKey));
+}
+
+/** The config of a repository, authenticated by a master key. */
+export function encodeConfig(repositoryId: RepositoryId, masterKey: Uint8Array): Buffer {
   const config: RepositoryConfig = {
     kind: 'openvbs-repository',
     version: FORMAT_VERSION,
-    repositoryId: created.repositoryId,
-    mac: macConfig(created.masterKey, created.repositoryId, FORMAT_VERSION),
+    repositoryId,
+    mac: macConfig(masterKey, repositoryId, FORMAT_VERSION),
   };
-  await store.put(CONFIG_NAME, Buffer.from(`${JSON.stringify(config, null, 2)}\n`, 'utf8'));
+  return Buffer.from(`${JSON.stringify(config, null, 2)}\n`, 'utf8');
 }
 
-/** @throws REPOSITORY_MISMATCH, REPOSITORY_UNKNOWN_FORMAT, DATA_CORRUPT */
-async function checkConfig(
-  store: ObjectStore,
-  expected: { repositoryId: RepositoryId; masterKey: Buffer },
-): Promise<void> {
+/**
+ * Answers the master key that authenticates the config.
+ * @throws REPOSITORY_MISMATCH, REPOSITORY_UNKNOWN_FORMAT, DATA_CORRUPT
+ */
+export async function checkConfig(store: ObjectStore, expected: KeyRing): Promise<Buffer> {
   const bytes = await store.get(CONFIG_NAME, RECORD_SIZE_MAX_BYTES);
   const refuse = (reason: string, cause?: unknown) =>
     new VbsError('DATA_CORRUPT', { object: CONFIG_NAME, offsetBytes: 0, reason }, { cause });
@@ -244,6 +362,9 @@ async function checkConfig(
     const reason = `the store holds repository ${config.repositoryId}, the catalog belongs to ${expected.repositoryId}`;
     throw new VbsError('REPOSITORY_MISMATCH', { reason });
   }
-  const mac = macConfig(expected.masterKey, expected.repositoryId, FORMAT_VERSION);
-  if (config.mac !== mac) throw refuse('its authentication code does not match');
+  const found = expected.masterKeys.find(
+    ({ masterKey }) => macConfig(masterKey, expected.repositoryId, FORMAT_VERSION) === config.mac,
+  );
+  if (found === undefined) throw refuse('its authentication code does not match');
+  return found.masterKey;
 }

@@ -12,22 +12,30 @@ const BATCH_COUNT = 256;
  * Deletes everything of the project that is due.
  * @throws EPOCH_CONFLICT: then nothing (more) is deleted; STORAGE_IO: some of it is left for the next sweep
  */
-export async function sweepTrash(repository: Repository, projectId: ProjectId): Promise<{ deletedCount: number }> {
+export async function sweepTrash(
+  repository: Repository,
+  projectId: ProjectId,
+  signal?: AbortSignal,
+): Promise<{ deletedCount: number }> {
   const { ledger, store, clock } = repository;
   let deletedCount = 0;
   for (;;) {
-    const items = await ledger.listTrash(projectId, BATCH_COUNT, clock.now());
-    if (items.length === 0) return { deletedCount };
+    signal?.throwIfAborted();
+    const listed = await ledger.listTrash(projectId, BATCH_COUNT, clock.now());
+    if (listed.length === 0) return { deletedCount };
     const project = await repository.openProject(projectId);
     await repository.checkEpoch(project);
-    if (deletedCount === 0) {
-      // The catalog first: a store that is ahead of its catalog means that the catalog was set back.
-      await repository.writeEpoch(project, await ledger.raiseEpoch(projectId));
-    }
-    const { gone, failure } = await deleteObjects(store, items);
+    // For each batch, after its names were listed: every copy of the catalog that does not know of this trash has an
+    // epoch below the store's from before the first of it is gone.
+    await repository.raiseEpoch(project);
+    // Of those that are listed still: a database that failed over to a state without these rows, and was raised in that
+    // state, does not want them deleted; and a backup may have been entered anew on a record (ledger-imports.ts).
+    const taken = await ledger.takeTrash(projectId, listed);
+    if (taken.length === 0) continue;
+    const { gone, failure } = await deleteObjects(store, taken);
     await ledger.confirmTrash(gone, clock.now());
     if (failure) throw failure.error;
-    deletedCount += items.length;
+    deletedCount += taken.length;
   }
 }
 

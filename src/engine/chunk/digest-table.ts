@@ -48,6 +48,15 @@ export class DigestTable {
     this.#cells[cell] = this.#count;
   }
 
+  /** The same digests with room for more. */
+  enlarge(capacity: number): DigestTable {
+    const larger = new DigestTable(capacity);
+    for (let i = 0; i < this.#count; i += 1) {
+      larger.insert(this.#digests, i * DIGEST_SIZE_BYTES, this.#values[i] ?? 0);
+    }
+    return larger;
+  }
+
   /** The cell that holds the digest, or the free one where it would go. */
   #cellOf(source: Buffer, offset: number): number {
     let cell = source.readUInt32LE(offset) & this.#cellMask;
@@ -62,7 +71,11 @@ export class DigestTable {
   }
 }
 
-/** Two generations of digests: remembers at least the last `capacity / 2` and at most `capacity`, in fixed memory. */
+/** Most backups are small: what they remember begins at 40 KiB of memory. */
+const FIRST_CAPACITY = 512;
+const GROWTH = 8;
+
+/** Two generations of digests: remembers at least the last `capacity / 2` and at most `capacity`, in bounded memory. */
 export class RecentDigests {
   readonly #generationCapacity: number;
   #young: DigestTable | undefined;
@@ -77,10 +90,22 @@ export class RecentDigests {
   }
 
   insert(source: Buffer, offset: number, value: number): void {
-    if (!this.#young || this.#young.isFull) {
-      this.#old = this.#young;
-      this.#young = new DigestTable(this.#generationCapacity);
+    this.#roomyYoung().insert(source, offset, value);
+  }
+
+  #roomyYoung(): DigestTable {
+    const young = this.#young;
+    if (young && !young.isFull) return young;
+    if (young && young.count < this.#generationCapacity) {
+      this.#young = young.enlarge(Math.min(young.count * GROWTH, this.#generationCapacity));
+    } else {
+      this.#old = young;
+      this.#young = new DigestTable(young ? this.#generationCapacity : this.#firstCapacity);
     }
-    this.#young.insert(source, offset, value);
+    return this.#young;
+  }
+
+  get #firstCapacity(): number {
+    return Math.min(FIRST_CAPACITY, this.#generationCapacity);
   }
 }

@@ -76,8 +76,17 @@ export async function createMasterKey(
   passphrase: string,
   repositoryId: RepositoryId,
 ): Promise<{ keyId: KeyId; masterKey: Buffer; wrapped: Buffer }> {
-  const keyId = newUuid<KeyId>();
   const masterKey = randomBytes(KEY_SIZE_BYTES);
+  return { masterKey, ...(await wrapMasterKey(masterKey, passphrase, repositoryId)) };
+}
+
+/** One more wrapping of a master key, with an id of its own. */
+export async function wrapMasterKey(
+  masterKey: Uint8Array,
+  passphrase: string,
+  repositoryId: RepositoryId,
+): Promise<{ keyId: KeyId; wrapped: Buffer }> {
+  const keyId = newUuid<KeyId>();
   const parameters = { ...SCRYPT, salt: randomBytes(32).toString('base64') };
   const about = {
     kind: 'openvbs-master-key',
@@ -87,7 +96,7 @@ export async function createMasterKey(
     projectId: null,
     scrypt: parameters,
   } as const;
-  return { keyId, masterKey, wrapped: wrap(masterKey, await deriveFromPassphrase(passphrase, parameters), about) };
+  return { keyId, wrapped: wrap(masterKey, await deriveFromPassphrase(passphrase, parameters), about) };
 }
 
 function areBounded({ cost, blockSize, parallelization, salt }: ScryptParameters): boolean {
@@ -127,8 +136,15 @@ export function createProjectKey(
 ): { keyId: KeyId; projectKey: Buffer; wrapped: Buffer } {
   const keyId = newUuid<KeyId>();
   const projectKey = randomBytes(KEY_SIZE_BYTES);
-  const about = { kind: 'openvbs-project-key', format: 1, keyId, repositoryId, projectId, scrypt: null } as const;
-  return { keyId, projectKey, wrapped: wrap(projectKey, masterKey, about) };
+  return { keyId, projectKey, wrapped: wrapProjectKey(projectKey, masterKey, { keyId, repositoryId, projectId }) };
+}
+
+export function wrapProjectKey(
+  projectKey: Uint8Array,
+  masterKey: Uint8Array,
+  place: { keyId: KeyId; repositoryId: RepositoryId; projectId: ProjectId },
+): Buffer {
+  return wrap(projectKey, masterKey, { kind: 'openvbs-project-key', format: 1, ...place, scrypt: null });
 }
 
 /** @throws DATA_CORRUPT unless it is the key of this project of this repository */

@@ -14,13 +14,23 @@ export type ObjectKind = keyof typeof OBJECT_KINDS;
 
 /** A new header with a fresh random salt: no two objects ever share a key. */
 export function createHeader(kind: ObjectKind, keyId: KeyId): Buffer {
+  return encodeHeader(kind, keyId, randomBytes(32));
+}
+
+/** The header that an object with this salt has. */
+export function encodeHeader(kind: ObjectKind, keyId: KeyId, salt: Uint8Array): Buffer {
   const header = Buffer.alloc(HEADER_SIZE_BYTES);
   MAGIC.copy(header, 0);
   header.writeUInt16LE(FORMAT_VERSION, 8);
   header.writeUInt8(OBJECT_KINDS[kind], 10);
   idToBytes(keyId).copy(header, 16);
-  randomBytes(32).copy(header, SALT_OFFSET);
+  header.set(salt, SALT_OFFSET);
   return header;
+}
+
+/** Where the salt stands, whatever the rest of the header says. */
+export function saltOf(header: Buffer): Buffer {
+  return header.subarray(SALT_OFFSET, HEADER_SIZE_BYTES);
 }
 
 /** Checks the header's fixed parts. `object` names it in errors. @throws DATA_CORRUPT */

@@ -76,6 +76,18 @@ export function checkFrameHeader(header: Buffer, entry: FrameEntry, object: stri
   return header.readUInt32LE(2);
 }
 
+/** What a frame header at `offsetBytes` tells; undefined when there can be none. Nothing of it is authentic yet. */
+export function peekFrameHeader(bytes: Buffer, offsetBytes: number): Omit<FrameEntry, 'offsetBytes'> | undefined {
+  if (offsetBytes + FRAME_HEADER_SIZE_BYTES > bytes.length) return undefined;
+  if (bytes.readUInt16LE(offsetBytes) !== FRAME_MAGIC) return undefined;
+  const firstSlot = bytes.readUInt16LE(offsetBytes + 6);
+  const mask = bytes.readUInt16LE(offsetBytes + 8);
+  const codec = bytes.readUInt8(offsetBytes + 10);
+  const isKnown = codec === CODECS.raw || codec === CODECS.zstd;
+  if (!isKnown || mask === 0 || bytes.readUInt8(offsetBytes + 11) !== countBits(mask)) return undefined;
+  return { firstSlot, mask, codec, storedBytes: FRAME_HEADER_SIZE_BYTES + bytes.readUInt32LE(offsetBytes + 12) };
+}
+
 /** FRAME COUNT(u32) || SLOT COUNT(u32) || FRAMES(16 each) || DIGESTS(32 each) || LENGTHS(u32 each, page packs only) */
 export function encodeTrailer(trailer: Trailer): Buffer {
   const presentCount = trailer.digests.length / DIGEST_SIZE_BYTES;

@@ -19,6 +19,9 @@ export type BackupRecord = {
   readonly tags: readonly Tag[];
   readonly volumeName: string | null;
   readonly driver: string;
+  /** Absent in records of earlier versions. */
+  readonly isVolumeBootable?: boolean | undefined;
+  readonly volumeMetadata?: Readonly<Record<string, string>> | undefined;
   readonly consistency: 'snapshot' | 'quiescent' | 'fuzzy';
   readonly sizeBytes: number;
   /** Levels of pages; the top page has level `levels - 1`. */

@@ -2,7 +2,6 @@
 // in the background. Used for chunks and for manifest pages.
 import { newUuid, type ObjectId, type PackId } from '../../core/ids.ts';
 import type { JobClaim, PackKind, PackLocation } from '../../core/ledger.ts';
-import { PACK_TARGET_BYTES } from '../../core/limits.ts';
 import type { OpenProject, Repository } from '../repository.ts';
 import { PackWriter } from './pack-writer.ts';
 
@@ -47,9 +46,9 @@ export class PackFiller {
   async packFor(slotCount: number, pendingBytes: number, settle: () => Promise<void>): Promise<PackWriter> {
     if (this.#failure) throw this.#failure.error;
     const current = this.#current;
+    const targetBytes = this.#repository.packTargetBytes;
     const isFull =
-      current !== undefined &&
-      (current.storedBytes + pendingBytes >= PACK_TARGET_BYTES || current.freeSlotCount < slotCount);
+      current !== undefined && (current.storedBytes + pendingBytes >= targetBytes || current.freeSlotCount < slotCount);
     if (isFull) {
       this.#current = undefined;
       await settle();
@@ -57,7 +56,7 @@ export class PackFiller {
     }
     this.#current ??= await this.#openNext();
     // A row costs a commit of the catalog: the next one is entered while this pack fills.
-    if (this.#current.storedBytes > PACK_TARGET_BYTES / 2) this.#reserved ??= this.#reserve();
+    if (this.#current.storedBytes > targetBytes / 2) this.#reserved ??= this.#reserve();
     return this.#current;
   }
 

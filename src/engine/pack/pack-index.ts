@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { VbsError } from '../../core/errors.ts';
 import type { ProjectId, RepositoryId } from '../../core/ids.ts';
 import type { PackLocation } from '../../core/ledger.ts';
+import { CHUNK_SIZE_BYTES } from '../../core/limits.ts';
 import { packObjectName } from '../../core/object-names.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { DigestTable } from '../chunk/digest-table.ts';
@@ -118,6 +119,11 @@ export class PackIndex {
     const position = this.#positionOfSlot[slot] ?? -1;
     assert(position >= 0, 'the caller has found the frame of the slot before');
     return this.#trailer.digests.subarray(position * DIGEST_SIZE_BYTES, (position + 1) * DIGEST_SIZE_BYTES);
+  }
+
+  /** Plaintext bytes of a slot that is present, of either kind. */
+  plaintextBytesOf(slot: number): number {
+    return this.location.kind === 'page' ? this.lengthOf(slot) : CHUNK_SIZE_BYTES;
   }
 
   /** Plaintext bytes of a page slot. */

@@ -20,6 +20,16 @@ import {
 /** A frame whose slots are taken and whose bytes are still to come. */
 export type OpenFrame = { readonly ordinal: number; readonly firstSlot: number; readonly slotCount: number };
 
+/** A frame of another object of the same pack, with the slots that are kept. */
+export type KeptFrame = {
+  readonly firstSlot: number;
+  readonly mask: number;
+  /** Of the kept slots in their order. */
+  readonly digests: readonly Buffer[];
+  /** The same; page packs only. */
+  readonly lengths: readonly number[];
+};
+
 export class PackWriter {
   readonly location: PackLocation;
   readonly header: Buffer;
@@ -81,6 +91,27 @@ export class PackWriter {
     return frame;
   }
 
+  /** An ordinal for a frame that is sealed elsewhere; each is sealed once. */
+  takeOrdinal(): number {
+    this.#nextOrdinal += 1;
+    return this.#nextOrdinal - 1;
+  }
+
+  /** Like `appendFrames`, for a compaction: slots keep their numbers, and there are gaps between them. */
+  async appendKept(
+    bytes: Uint8Array,
+    frames: readonly (KeptFrame & { readonly storedBytes: number; readonly codec: number })[],
+  ): Promise<void> {
+    let offsetBytes = this.#storedBytes;
+    for (const { firstSlot, mask, digests, lengths, storedBytes, codec } of frames) {
+      this.#frames.push({ offsetBytes, storedBytes, firstSlot, mask, codec });
+      this.#digests.push(...digests);
+      this.#lengths.push(...lengths);
+      offsetBytes += storedBytes;
+    }
+    await this.#append(bytes, offsetBytes);
+  }
+
   /** Writes frames, which stand one after the other in `bytes` with the stored sizes given. `bytes` is used up. */
   async appendFrames(
     bytes: Uint8Array,
@@ -92,8 +123,12 @@ export class PackWriter {
       this.#frames.push({ offsetBytes, storedBytes, firstSlot, mask, codec });
       offsetBytes += storedBytes;
     }
-    assert.equal(offsetBytes - this.#storedBytes, bytes.length, 'frames fill their bytes exactly');
-    this.#storedBytes = offsetBytes;
+    await this.#append(bytes, offsetBytes);
+  }
+
+  async #append(bytes: Uint8Array, endOffsetBytes: number): Promise<void> {
+    assert.equal(endOffsetBytes - this.#storedBytes, bytes.length, 'frames fill their bytes exactly');
+    this.#storedBytes = endOffsetBytes;
     await this.#writer.write(bytes);
     discardBuffer(bytes);
   }

@@ -75,6 +75,72 @@ export type UnsealFrames = {
 };
 export type UnsealedFrames = { readonly chunks: Uint8Array | undefined };
 
+/** Seals frames that were read from a pack anew, for another object of it, without the slots that are dead. */
+export type ResealFrames = {
+  readonly type: 'reseal';
+  readonly objectName: string;
+  readonly header: Uint8Array;
+  readonly key: Uint8Array;
+  /** Stored bytes of the pack from `bytesOffset` on. */
+  readonly bytes: Uint8Array;
+  readonly bytesOffset: number;
+  readonly target: { readonly header: Uint8Array; readonly key: Uint8Array };
+  readonly compressionLevel: number;
+  readonly frames: readonly {
+    readonly entry: FrameEntry;
+    /** Slots that stay: some of those of `entry.mask`. */
+    readonly keptMask: number;
+    /** In the new object. */
+    readonly ordinal: number;
+    /** Of the slots that stay, 32 bytes each. */
+    readonly digests: Uint8Array;
+    /** What the slots that stay hold, one after the other, in place of a frame that cannot be read. */
+    readonly replacement?: Uint8Array | undefined;
+  }[];
+};
+
+/** A frame whose slots are all to be checked. */
+export type CheckedFrame = {
+  readonly entry: FrameEntry;
+  /** Of the present slots in their order, 32 bytes each. */
+  readonly digests: Uint8Array;
+  /** Plaintext bytes of each present slot. */
+  readonly lengths: readonly number[];
+};
+/** Opens frames that were read from a pack and compares every slot with its digest; damage is an answer here. */
+export type CheckFrames = Pick<UnsealFrames, 'objectName' | 'header' | 'key' | 'bytes' | 'bytesOffset'> & {
+  readonly type: 'check';
+  readonly frames: readonly CheckedFrame[];
+  /** The contents of slots that have their digests are sent back, also of frames that are not authentic. */
+  readonly salvages: boolean;
+};
+export type CheckedFrames = {
+  readonly damaged: readonly {
+    /** Position in the request. */
+    readonly frame: number;
+    /** Slots that a reader cannot get: bits of the frame's mask. */
+    readonly mask: number;
+    readonly reason: string;
+  }[];
+  /** By frame, then by present slot; null where a slot cannot be had. Empty unless salvaging. */
+  readonly salvaged: readonly (readonly (Uint8Array | null)[])[];
+};
+
+/** Reads chunks from a disk and sends back those that have the digest wanted. */
+export type MatchChunks = {
+  readonly type: 'match';
+  readonly deviceId: number;
+  readonly wanted: readonly { readonly offsetBytes: number; readonly digest: Uint8Array }[];
+};
+export type MatchedChunks = { readonly chunks: readonly (Uint8Array | null)[] };
+
+/** Looks for frames in an object whose trailer is lost, by their headers in the clear. */
+export type FindFrames = Pick<UnsealFrames, 'objectName' | 'header' | 'key' | 'bytes'> & {
+  readonly type: 'find-frames';
+  readonly kind: 'data' | 'page';
+};
+export type FoundFrames = { readonly frames: readonly CheckedFrame[] };
+
 /** Makes ranges read zero: pairs (offset, length). */
 export type ZeroRanges = { readonly type: 'zero'; readonly deviceId: number; readonly ranges: readonly number[] };
 
@@ -85,15 +151,25 @@ export type PipelineRequest =
   | SealFrames
   | ReleaseSegment
   | UnsealFrames
+  | ResealFrames
+  | CheckFrames
+  | MatchChunks
+  | FindFrames
   | ZeroRanges;
 
 export type PipelineReply<Request extends PipelineRequest> = Request extends ScanSegment
   ? ScannedSegment
-  : Request extends SealFrames
+  : Request extends SealFrames | ResealFrames
     ? SealedFrames
     : Request extends UnsealFrames
       ? UnsealedFrames
-      : undefined;
+      : Request extends CheckFrames
+        ? CheckedFrames
+        : Request extends MatchChunks
+          ? MatchedChunks
+          : Request extends FindFrames
+            ? FoundFrames
+            : undefined;
 
 /** On the wire between the threads. */
 export type RequestEnvelope = { readonly callId: number; readonly request: PipelineRequest };

@@ -17,6 +17,7 @@ import {
   FRAME_HEADER_SIZE_BYTES,
   type FrameEntry,
 } from '../format/pack-format.ts';
+import { looksIncompressible } from './compressibility.ts';
 import type { ScannedSegment, ScanSegment, SealedFrames, SealFrames, UnsealFrames, WantedSlot } from './messages.ts';
 
 const ZERO_CHUNK = Buffer.alloc(CHUNK_SIZE_BYTES);
@@ -57,29 +58,38 @@ export function sealFrames(buffer: Buffer, request: SealFrames): SealedFrames {
   const frames: { storedBytes: number; codec: number }[] = [];
   for (const frame of request.frames) {
     const plaintext = gatherChunks(buffer, frame.chunks);
-    const compressed = zstdCompressSync(plaintext, {
-      chunkSize: COMPRESSED_BOUND_BYTES,
-      params: { [constants.ZSTD_c_compressionLevel]: request.compressionLevel },
-    });
-    const isWorthwhile = compressed.length < plaintext.length * RAW_THRESHOLD;
-    const payload = isWorthwhile ? compressed : plaintext;
-    const codec = isWorthwhile ? CODECS.zstd : CODECS.raw;
-    const header = Buffer.alloc(FRAME_HEADER_SIZE_BYTES);
-    encodeFrameHeader(header, 0, {
-      ordinal: frame.ordinal,
-      firstSlot: frame.firstSlot,
-      mask: 2 ** frame.chunks.length - 1,
-      codec,
-      payloadBytes: payload.length + TAG_SIZE_BYTES,
-    });
+    const { payload, codec } = compressChunks(plaintext, request.compressionLevel);
+    const mask = 2 ** frame.chunks.length - 1;
+    const header = makeFrameHeader({ ordinal: frame.ordinal, firstSlot: frame.firstSlot, mask, codec }, payload);
     const { ciphertext, tag } = seal(request.key, frame.ordinal, [request.header, header], payload);
-    discardBuffer(compressed);
+    if (payload !== plaintext) discardBuffer(payload);
     parts.push(header, ciphertext, tag);
     frames.push({ storedBytes: header.length + ciphertext.length + tag.length, codec });
   }
   const bytes = joinUnshared(parts);
   for (const part of parts) discardBuffer(part);
   return { bytes, frames };
+}
+
+/** The chunks compressed, or as they are where that saves next to nothing. */
+export function compressChunks(plaintext: Buffer, compressionLevel: number): { payload: Buffer; codec: number } {
+  if (looksIncompressible(plaintext)) return { payload: plaintext, codec: CODECS.raw };
+  const compressed = zstdCompressSync(plaintext, {
+    chunkSize: COMPRESSED_BOUND_BYTES,
+    params: { [constants.ZSTD_c_compressionLevel]: compressionLevel },
+  });
+  if (compressed.length < plaintext.length * RAW_THRESHOLD) return { payload: compressed, codec: CODECS.zstd };
+  discardBuffer(compressed);
+  return { payload: plaintext, codec: CODECS.raw };
+}
+
+export function makeFrameHeader(
+  frame: { readonly ordinal: number; readonly firstSlot: number; readonly mask: number; readonly codec: number },
+  payload: Buffer,
+): Buffer {
+  const header = Buffer.alloc(FRAME_HEADER_SIZE_BYTES);
+  encodeFrameHeader(header, 0, { ...frame, payloadBytes: payload.length + TAG_SIZE_BYTES });
+  return header;
 }
 
 function gatherChunks(buffer: Buffer, chunks: readonly number[]): Buffer {
@@ -91,22 +101,31 @@ function gatherChunks(buffer: Buffer, chunks: readonly number[]): Buffer {
 }
 
 /** Like Buffer.concat, but never in the shared pool: the result can be transferred. */
-function joinUnshared(parts: readonly Buffer[]): Buffer {
+export function joinUnshared(parts: readonly Buffer[]): Buffer {
   const joined = Buffer.allocUnsafeSlow(parts.reduce((total, part) => total + part.length, 0));
   let at = 0;
   for (const part of parts) at += part.copy(joined, at);
   return joined;
 }
 
-/** The chunks of a frame, checked: header, tag, length. @throws DATA_CORRUPT naming the object and the offset */
-function openFrame(request: UnsealFrames, entry: FrameEntry): Buffer {
-  const bytes = Buffer.from(request.bytes.buffer, request.bytes.byteOffset, request.bytes.byteLength);
-  const at = entry.offsetBytes - request.bytesOffset;
-  const where = { object: request.objectName, offsetBytes: entry.offsetBytes };
+/** Stored frames of one object, as they were read. */
+export type StoredFrames = Pick<UnsealFrames, 'objectName' | 'header' | 'key' | 'bytes' | 'bytesOffset'>;
+
+/** The payload of a frame, authenticated, as it was sealed. @throws DATA_CORRUPT naming the object and the offset */
+export function openPayload(source: StoredFrames, entry: FrameEntry): Buffer {
+  const bytes = Buffer.from(source.bytes.buffer, source.bytes.byteOffset, source.bytes.byteLength);
+  const at = entry.offsetBytes - source.bytesOffset;
   const header = bytes.subarray(at, at + FRAME_HEADER_SIZE_BYTES);
-  const ordinal = checkFrameHeader(header, entry, request.objectName);
+  const ordinal = checkFrameHeader(header, entry, source.objectName);
   const sealed = bytes.subarray(at + FRAME_HEADER_SIZE_BYTES, at + entry.storedBytes);
-  const payload = unseal(request.key, ordinal, [request.header, header], sealed, where);
+  const where = { object: source.objectName, offsetBytes: entry.offsetBytes };
+  return unseal(source.key, ordinal, [source.header, header], sealed, where);
+}
+
+/** The chunks of a frame, checked: header, tag, length. @throws DATA_CORRUPT naming the object and the offset */
+export function openFrame(source: StoredFrames, entry: FrameEntry): Buffer {
+  const where = { object: source.objectName, offsetBytes: entry.offsetBytes };
+  const payload = openPayload(source, entry);
   const expectedBytes = countBits(entry.mask) * CHUNK_SIZE_BYTES;
   const plaintext = entry.codec === CODECS.zstd ? decompress(payload, expectedBytes, where) : payload;
   if (plaintext !== payload) discardBuffer(payload);

@@ -6,13 +6,27 @@ import type { PipelineReply, PipelineRequest, ReplyEnvelope, RequestEnvelope, Wi
 
 type PendingCall = { resolve: (reply: never) => void; reject: (error: unknown) => void };
 
-/** One thread. Its calls are answered in order. */
-export class PipelineThread {
+/** Where volume data is handled. Calls are answered in order. */
+export type PipelineThread = {
+  /** Segments or reads that callers have given to this thread and not finished; they choose the least loaded. */
+  loadCount: number;
+  /** Memory in `transfer` is gone for the caller. @throws what the work threw */
+  call<Request extends PipelineRequest>(request: Request, transfer?: ArrayBuffer[]): Promise<PipelineReply<Request>>;
+};
+
+/** The threads as the engine sees them. */
+export type Pipeline = {
+  readonly threads: readonly PipelineThread[];
+  /** A number that no other device or segment of this process has. */
+  nextId(): number;
+};
+
+/** One worker thread. */
+export class WorkerThread implements PipelineThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingCall>();
   #nextCallId = 1;
   #death: Error | undefined;
-  /** Segments or reads that callers have given to this thread and not finished; they choose the least loaded. */
   loadCount = 0;
 
   constructor(deps: { readonly isStopping: () => boolean; readonly onDeath: (error: Error) => void }) {
@@ -31,7 +45,6 @@ export class PipelineThread {
     this.#worker.unref();
   }
 
-  /** Memory in `transfer` is gone for the caller. @throws what the work threw */
   call<Request extends PipelineRequest>(
     request: Request,
     transfer: ArrayBuffer[] = [],
@@ -84,8 +97,8 @@ export function pickLeastLoaded(threads: readonly PipelineThread[]): PipelineThr
   return threads.reduce((least, other) => (other.loadCount < least.loadCount ? other : least));
 }
 
-export class WorkerPool {
-  readonly #threads: PipelineThread[] = [];
+export class WorkerPool implements Pipeline {
+  readonly #threads: WorkerThread[] = [];
   readonly #logger: Logger;
   #nextId = 1;
   #isClosed = false;
@@ -95,11 +108,10 @@ export class WorkerPool {
     for (let i = 0; i < deps.threadCount; i += 1) this.#threads.push(this.#startThread(i));
   }
 
-  get threads(): readonly PipelineThread[] {
+  get threads(): readonly WorkerThread[] {
     return this.#threads;
   }
 
-  /** A number that no other device or segment of this process has. */
   nextId(): number {
     this.#nextId += 1;
     return this.#nextId;
@@ -111,12 +123,12 @@ export class WorkerPool {
   }
 
   /** A dead thread takes its unfinished work with it (the attempt fails and is run again) and is replaced. */
-  #startThread(position: number): PipelineThread {
+  #startThread(position: number): WorkerThread {
     const onDeath = (error: Error): void => {
       if (this.#isClosed) return;
       this.#logger.error({ err: error, thread: position }, 'a pipeline thread died and is replaced');
       this.#threads[position] = this.#startThread(position);
     };
-    return new PipelineThread({ isStopping: () => this.#isClosed, onDeath });
+    return new WorkerThread({ isStopping: () => this.#isClosed, onDeath });
   }
 }

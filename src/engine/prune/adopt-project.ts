@@ -1,0 +1,274 @@
+// Adoption: makes this catalog the one that a project's part of the store belongs to, after the catalog was set back to
+// an older state, made anew, or put in another one's place. Every record is read and compared with the trailers of the
+// packs it leads to; what only the store knows gets rows. Nothing is deleted, and nothing is condemned for a week.
+import { bitmapEnd, bitmapHas } from '../../core/bitmap.ts';
+import { isVbsError, VbsError } from '../../core/errors.ts';
+import type { PackId, ProjectId } from '../../core/ids.ts';
+import type { AdoptedPack, PackKind, RecordRef, RootBackup } from '../../core/ledger.ts';
+import { ADOPTION_QUARANTINE_MS } from '../../core/limits.ts';
+import {
+  packFolder,
+  packObjectName,
+  packObjectOf,
+  recordOf,
+  recordPrefix,
+  type StoredPack,
+} from '../../core/object-names.ts';
+import { applyStoredLabels } from '../labels.ts';
+import { type OpenedRecord, readPage, readRecord } from '../manifest-objects.ts';
+import type { PackAccess } from '../pack/pack-access.ts';
+import type { PackIndex } from '../pack/pack-index.ts';
+import type { OpenProject, Repository } from '../repository.ts';
+import { isUnreadable } from './root-marker.ts';
+import { SlotMarks } from './slot-marks.ts';
+import { StrayPackAccess } from './stray-pack-access.ts';
+import { walkManifest } from './walk-manifest.ts';
+
+export type AdoptionReport = {
+  readonly projectId: ProjectId;
+  /** Backups that the catalog knew, and that are whole. */
+  soundCount: number;
+  /** Backups that only the store knew, and that are available now. */
+  readonly adopted: RecordRef[];
+  /** Backups that the catalog knew and that cannot be restored; they are `error` now, and stay until deleted. */
+  readonly unreadable: (RecordRef & { readonly reason: string })[];
+  /** Records that only the store knows and that could not be adopted; prune waits until they are given up by name. */
+  readonly refused: (RecordRef & { readonly reason: string })[];
+  /** Packs whose current object was not the one that the catalog knew. */
+  repairedCount: number;
+  /** Backups whose changed names, descriptions or tags the catalog did not know. */
+  labelCount: number;
+  epoch: number;
+  /** Nothing is condemned before this instant. */
+  quarantinedUntil: number;
+};
+
+/** Listings of a store that lags behind; each is compared with the one before. */
+const LISTING_MAX = 20;
+const PACK_BATCH_COUNT = 500;
+
+/** It may be cut short anywhere and run again. @throws PRUNE_BLOCKED when listings never agree; STORAGE_IO */
+export async function adoptProject(
+  repository: Repository,
+  projectId: ProjectId,
+  _options: Record<string, never>,
+  signal: AbortSignal,
+): Promise<AdoptionReport> {
+  const project = await repository.openProject(projectId);
+  const run = new Adoption(repository, project, signal);
+  return await run.adopt();
+}
+
+class Adoption {
+  readonly #repository: Repository;
+  readonly #project: OpenProject;
+  readonly #signal: AbortSignal;
+  readonly #report: AdoptionReport;
+  readonly #seen = new Set<string>();
+  #isSetBack = false;
+
+  constructor(repository: Repository, project: OpenProject, signal: AbortSignal) {
+    this.#repository = repository;
+    this.#project = project;
+    this.#signal = signal;
+    const lists = { adopted: [], unreadable: [], refused: [] };
+    const { projectId } = project;
+    this.#report = {
+      projectId,
+      soundCount: 0,
+      ...lists,
+      repairedCount: 0,
+      labelCount: 0,
+      epoch: 0,
+      quarantinedUntil: 0,
+    };
+  }
+
+  async adopt(): Promise<AdoptionReport> {
+    const { ledger, clock } = this.#repository;
+    const { projectId } = this.#project;
+    const untilAt = clock.now() + ADOPTION_QUARANTINE_MS;
+    // Before all else: from here on no prune condemns anything that is only about to be known.
+    await ledger.quarantine(projectId, untilAt);
+    this.#report.quarantinedUntil = untilAt;
+    this.#isSetBack = await this.#isConflicting();
+    const records = await this.#listUntilStable();
+    await this.#repairPacks();
+    for (const root of await ledger.listRoots(projectId)) await this.#checkKnown(root);
+    await this.#adoptUnknown(records);
+    const stored = await this.#repository.readStoredEpoch(this.#project);
+    const taken = await ledger.takeOverEpoch(projectId, stored?.epoch ?? 0);
+    // From here on sweeps of this catalog may run, and what is in its trash is gone.
+    this.#isSetBack = false;
+    await this.#repository.writeEpoch(this.#project, taken);
+    this.#report.epoch = taken.epoch;
+    // Another catalog's writers looked at the epoch before it was taken over, and may have finished since.
+    await this.#adoptUnknown(await this.#listUntilStable());
+    this.#report.labelCount = await applyStoredLabels(this.#repository, this.#project, this.#signal);
+    return this.#report;
+  }
+
+  /** The store does not belong to this catalog as it is: until the epoch is taken over, no sweep deletes a thing. */
+  async #isConflicting(): Promise<boolean> {
+    try {
+      await this.#repository.checkEpoch(this.#project);
+      return false;
+    } catch (error) {
+      if (isVbsError(error, 'EPOCH_CONFLICT')) return true;
+      throw error;
+    }
+  }
+
+  /** Names of records, once two listings in a row are equal. */
+  async #listUntilStable(): Promise<RecordRef[]> {
+    let before: string | undefined;
+    for (let i = 0; i < LISTING_MAX; i += 1) {
+      const records: RecordRef[] = [];
+      const { projectId } = this.#project;
+      for await (const { name } of this.#repository.store.list(recordPrefix(projectId), this.#signal)) {
+        const record = recordOf(projectId, name);
+        if (record) records.push(record);
+      }
+      const listing = records.map(({ backupId, attemptId }) => `${backupId}.${attemptId}`).join(' ');
+      if (listing === before) return records;
+      before = listing;
+    }
+    const reason = `of ${LISTING_MAX} listings no two in a row agree`;
+    throw new VbsError('PRUNE_BLOCKED', { projectId: this.#project.projectId, reason });
+  }
+
+  /** Compactions that this catalog has forgotten replaced objects that it still thinks are current. */
+  async #repairPacks(): Promise<void> {
+    const { ledger, store } = this.#repository;
+    const { projectId } = this.#project;
+    for (let afterNumber = -1; ; ) {
+      const packs = await ledger.listLivePacks(projectId, afterNumber, PACK_BATCH_COUNT);
+      const last = packs.at(-1);
+      if (!last) return;
+      for (const pack of packs) {
+        this.#signal.throwIfAborted();
+        if (await store.head(packObjectName(projectId, pack), this.#signal)) continue;
+        for (const version of await this.#versionsOf(pack)) {
+          const index = await this.#tryIndex(version);
+          if (!index) continue;
+          const to = { ...version, presentCount: countPresent(index), storedBytes: index.storedBytes };
+          if (!(await ledger.repairPack(projectId, pack.objectId, to))) continue;
+          this.#report.repairedCount += 1;
+          break;
+        }
+      }
+      afterNumber = last.packNumber;
+    }
+  }
+
+  /** Stored versions of a pack, the largest first. */
+  async #versionsOf(pack: { readonly packId: PackId; readonly kind: PackKind }): Promise<StoredPack[]> {
+    const { projectId } = this.#project;
+    const found: { readonly version: StoredPack; readonly sizeBytes: number }[] = [];
+    for await (const { name, sizeBytes } of this.#repository.store.list(packFolder(projectId, pack), this.#signal)) {
+      const version = packObjectOf(projectId, name);
+      if (version?.packId === pack.packId) found.push({ version, sizeBytes });
+    }
+    return found.sort((a, b) => b.sizeBytes - a.sizeBytes).map(({ version }) => version);
+  }
+
+  async #tryIndex(version: StoredPack): Promise<PackIndex | undefined> {
+    try {
+      return await this.#repository.packIndex(this.#project, version);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      return undefined;
+    }
+  }
+
+  async #checkKnown(root: RootBackup): Promise<void> {
+    this.#seen.add(root.attemptId);
+    try {
+      await this.#survey(root, root.recordSha256);
+      this.#report.soundCount += 1;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      // Its deletion had begun, and took place in what this catalog has forgotten.
+      if (root.isBeingDeleted) return;
+      const reason = reasonOf(error);
+      await this.#repository.ledger.markUnreadable(this.#project.projectId, root.backupId, reason);
+      const { backupId, attemptId } = root;
+      this.#report.unreadable.push({ backupId, attemptId, reason });
+    }
+  }
+
+  async #adoptUnknown(records: readonly RecordRef[]): Promise<void> {
+    const { ledger } = this.#repository;
+    const { projectId } = this.#project;
+    const fresh = records.filter(({ attemptId }) => !this.#seen.has(attemptId));
+    const { unknown } = await ledger.reviewRecords(projectId, fresh, { isDryRun: true });
+    // What a catalog that was set back takes for unfinished or failed may have been committed since, as this record.
+    const uncommitted = this.#isSetBack ? await ledger.findUncommitted(projectId, fresh) : [];
+    for (const record of [...unknown, ...uncommitted]) {
+      this.#seen.add(record.attemptId);
+      const reason = await this.#tryAdopt(record);
+      // An attempt that really was cut short has left a record that is not whole, or none.
+      if (reason !== undefined && uncommitted.includes(record)) continue;
+      if (reason === undefined) this.#report.adopted.push(record);
+      else this.#report.refused.push({ ...record, reason });
+    }
+  }
+
+  /** Answers why the record could not be adopted. */
+  async #tryAdopt(ref: RecordRef): Promise<string | undefined> {
+    try {
+      const { opened, packs } = await this.#survey(ref);
+      const { record, sha256: recordSha256 } = opened;
+      const backup = { ...record, ...ref, recordSha256, packs };
+      const { ledger, clock } = this.#repository;
+      const options = { isSetBack: this.#isSetBack, nowAt: clock.now() };
+      return await ledger.adoptBackup(this.#project.projectId, backup, options);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      return reasonOf(error);
+    }
+  }
+
+  /** Walks a manifest and finds every slot that it leads to in a trailer. @throws DATA_CORRUPT, OBJECT_NOT_FOUND */
+  async #survey(ref: RecordRef, sha256?: Uint8Array): Promise<{ opened: OpenedRecord; packs: AdoptedPack[] }> {
+    const { store } = this.#repository;
+    const opened = await readRecord(store, this.#project, ref, sha256);
+    const marks = { data: new SlotMarks(), page: new SlotMarks() };
+    const visitor = {
+      enterPage: (address: Parameters<SlotMarks['mark']>[0]) => marks.page.mark(address),
+      leavePage: () => undefined,
+      chunk: (address: Parameters<SlotMarks['mark']>[0]) => marks.data.mark(address),
+    };
+    const pages = new StrayPackAccess(this.#repository, this.#project, 'page');
+    const load = (address: Parameters<typeof readPage>[2], level: number) => readPage(store, pages, address, level);
+    await walkManifest(opened.topPage, visitor, load, this.#signal);
+    const chunks = new StrayPackAccess(this.#repository, this.#project, 'data');
+    const packs = [...(await this.#findSlots(chunks, marks.data)), ...(await this.#findSlots(pages, marks.page))];
+    return { opened, packs };
+  }
+
+  async #findSlots(access: PackAccess, marks: SlotMarks): Promise<AdoptedPack[]> {
+    const packs: AdoptedPack[] = [];
+    for (const [packId, needed] of marks.entries()) {
+      this.#signal.throwIfAborted();
+      const index = await access.read(packId, async (found) => found);
+      const { location, slotCount, storedBytes } = index;
+      const end = bitmapEnd(needed);
+      for (let slot = 0; slot < end; slot += 1) if (bitmapHas(needed, slot)) index.frameIndexOf(slot);
+      packs.push({ ...location, slotCount, presentCount: countPresent(index), storedBytes, needed });
+    }
+    return packs;
+  }
+}
+
+function countPresent(index: PackIndex): number {
+  let count = 0;
+  index.forEachDigest(() => {
+    count += 1;
+  });
+  return count;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
