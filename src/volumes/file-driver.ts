@@ -2,19 +2,26 @@
 // stay where they are. An adopted disk is never deleted, and written only by a restore.
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, stat, unlink } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { type FileHandle, open, stat, statfs, unlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { errnoOf } from '../core/errno.ts';
 import { isVbsError, VbsError } from '../core/errors.ts';
 import { isUuid, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import type { Clock, Logger } from '../core/ports.ts';
+import { identityOf, listAdoptable } from './adoptable-disks.ts';
+import { removeBaselineSnapshot } from './baseline-snapshots.ts';
+import { createFile, ignoreMissing, makeFolder, setSize, syncFolder } from './disk-files.ts';
 import { openFileSource } from './file-source.ts';
 import { openFileTarget } from './file-target.ts';
 import { lockImage } from './image-lock.ts';
 import { ImageSnapshots } from './image-snapshots.ts';
+import type { CopyControl, DriverSnapshot, FreezeOptions, RevertControl, SnapshotRef } from './snapshot-driver.ts';
 import { loadSystemCalls, type SystemCalls, systemCallsFailure } from './system-calls.ts';
 import type {
+  AdoptableEntry,
+  Baseline,
   DriverCapabilities,
+  DriverRoom,
   DriverVolume,
   OpenSourceOptions,
   VolumeDriver,
@@ -24,6 +31,7 @@ import type {
 } from './volume.ts';
 import { onVolume } from './volume-error.ts';
 import { checkAdoptedSize, findAdoptable, locateAdopted, type PermittedPaths } from './volume-paths.ts';
+import { type LocatedDisk, VolumeSnapshots } from './volume-snapshots.ts';
 
 export type FileDriverDeps = {
   /** Where the disks that we make are; made when missing. Nothing in it can be adopted. */
@@ -34,15 +42,13 @@ export type FileDriverDeps = {
   readonly excluded?: readonly string[];
   /** Absent: /dev. */
   readonly deviceFolder?: string;
+  /** Keep the last snapshot of every disk, so that the next backup reads only what changed. Absent: yes. */
+  readonly keepsBaselines?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Absent: those of this machine. */
   readonly systemCalls?: SystemCalls;
 };
-
-const FOLDER_MODE = 0o700;
-const FILE_MODE = 0o600;
-const CREATE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 export class FileDriver implements VolumeDriver {
   readonly name = 'file';
@@ -52,6 +58,8 @@ export class FileDriver implements VolumeDriver {
   readonly #logger: Logger;
   readonly #calls: SystemCalls;
   readonly #snapshots: ImageSnapshots;
+  readonly #kept: VolumeSnapshots;
+  readonly #keepsBaselines: boolean;
   #hasWarned = false;
 
   constructor(deps: FileDriverDeps) {
@@ -62,6 +70,13 @@ export class FileDriver implements VolumeDriver {
     this.#logger = deps.logger;
     this.#calls = deps.systemCalls ?? loadSystemCalls();
     this.#snapshots = new ImageSnapshots({ folder: join(this.#folder, 'snapshots'), calls: this.#calls });
+    this.#kept = new VolumeSnapshots({
+      folder: join(this.#folder, 'kept-snapshots'),
+      calls: this.#calls,
+      now: () => this.#clock.now(),
+      onUnguarded: (path) => this.#warnUnguarded(path),
+    });
+    this.#keepsBaselines = deps.keepsBaselines ?? true;
     const failure = systemCallsFailure();
     if (failure) this.#logger.warn({ failure }, 'system calls cannot be used: images are read whole and without locks');
   }
@@ -70,7 +85,7 @@ export class FileDriver implements VolumeDriver {
     return await onVolume(volume.source, async () => {
       const isImage = (await stat(await this.#locate(volume))).isFile();
       const hasSnapshots = isImage && (await this.#snapshots.canClone()) && (await this.#isOnOurFileSystem(volume));
-      return { hasSnapshots, hasChangedExtents: false, canResize: isImage };
+      return { hasSnapshots, hasChangedExtents: hasSnapshots && this.#keepsBaselines, canResize: isImage };
     });
   }
 
@@ -80,7 +95,7 @@ export class FileDriver implements VolumeDriver {
     const path = this.#ownPath(volumeId);
     return await onVolume(path, async () => {
       await makeFolder(this.#folder);
-      const file = await open(path, CREATE_FLAGS, FILE_MODE).catch((cause: unknown) => {
+      const file = await createFile(path).catch((cause: unknown) => {
         throw errnoOf(cause) === 'EEXIST' ? new VbsError('VOLUME_EXISTS', { volumeId }, { cause }) : cause;
       });
       try {
@@ -106,8 +121,7 @@ export class FileDriver implements VolumeDriver {
   async identify(volume: VolumeRef): Promise<string | undefined> {
     try {
       return await onVolume(volume.source, async () => {
-        const stats = await stat(await this.#locate(volume), { bigint: true });
-        return stats.isBlockDevice() ? `device ${stats.rdev}` : `file ${stats.dev} ${stats.ino}`;
+        return identityOf(await stat(await this.#locate(volume), { bigint: true }));
       });
     } catch (error) {
       if (isVbsError(error, 'VOLUME_UNAVAILABLE')) return undefined;
@@ -121,6 +135,22 @@ export class FileDriver implements VolumeDriver {
       const stats = await stat(path);
       return stats.isFile() ? stats.size : await this.#measureDevice(path, volume.source);
     });
+  }
+
+  async locate(volume: VolumeRef): Promise<string> {
+    return await onVolume(volume.source, () => this.#locate(volume));
+  }
+
+  async measureRoom(): Promise<DriverRoom> {
+    return await onVolume(this.#folder, async () => {
+      await makeFolder(this.#folder);
+      const { bsize, blocks, bavail } = await statfs(this.#folder);
+      return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+    });
+  }
+
+  async listAdoptable(signal?: AbortSignal): Promise<AdoptableEntry[]> {
+    return await listAdoptable(this.#permitted, (reference) => this.adopt(reference), signal);
   }
 
   async resize(volume: VolumeRef, sizeBytes: number): Promise<DriverVolume> {
@@ -157,15 +187,13 @@ export class FileDriver implements VolumeDriver {
         if (errnoOf(error) !== 'ENOENT') throw error;
       }
       // Also when it was gone: the call before may have failed just here.
-      await syncFolder(this.#folder).catch((error: unknown) => {
-        if (errnoOf(error) !== 'ENOENT') throw error;
-      });
+      await syncFolder(this.#folder).catch(ignoreMissing);
     });
   }
 
   async openSource(volume: VolumeRef, options: OpenSourceOptions, signal?: AbortSignal): Promise<VolumeSource> {
     const path = await onVolume(volume.source, () => this.#locate(volume));
-    const shared = { snapshots: this.#snapshots, calls: this.#calls, onUnguarded: () => this.#warnUnguarded(path) };
+    const shared = this.#diskDeps(path);
     const now = () => this.#clock.now();
     return await openFileSource({ ...shared, path, sizeBytes: volume.sizeBytes, now }, options, signal);
   }
@@ -177,12 +205,89 @@ export class FileDriver implements VolumeDriver {
   ): Promise<VolumeTarget> {
     const path = await onVolume(volume.source, () => this.#locate(volume));
     const isFresh = options.isFresh && !volume.isAdopted;
-    const shared = { calls: this.#calls, onUnguarded: () => this.#warnUnguarded(path) };
-    return await openFileTarget({ ...shared, path, sizeBytes: volume.sizeBytes, isFresh }, signal);
+    return await openFileTarget({ ...this.#diskDeps(path), path, sizeBytes: volume.sizeBytes, isFresh }, signal);
   }
 
   async removeStaleSnapshots(_volume: VolumeRef, snapshotId: SnapshotId, attempt: number): Promise<void> {
     await onVolume(this.#folder, () => this.#snapshots.removeStale(snapshotId, attempt));
+  }
+
+  async takeSnapshot(
+    volume: VolumeRef,
+    snapshotId: SnapshotId,
+    options: FreezeOptions,
+    control: CopyControl,
+  ): Promise<DriverSnapshot> {
+    return await this.#kept.take(await this.#locateDisk(volume), snapshotId, options, control);
+  }
+
+  async removeSnapshot(snapshotId: SnapshotId): Promise<void> {
+    await this.#kept.remove(snapshotId);
+  }
+
+  async openSnapshotSource(snapshot: SnapshotRef, signal?: AbortSignal): Promise<VolumeSource> {
+    return await this.#kept.openSource(snapshot, signal);
+  }
+
+  async createFromSnapshot(
+    volumeId: VolumeId,
+    sizeBytes: number,
+    snapshot: SnapshotRef,
+    control: CopyControl,
+  ): Promise<DriverVolume> {
+    return await this.#createCopy(volumeId, sizeBytes, (path) =>
+      this.#kept.copyToNew(path, sizeBytes, snapshot, control),
+    );
+  }
+
+  async createFromVolume(
+    volumeId: VolumeId,
+    sizeBytes: number,
+    source: VolumeRef,
+    options: FreezeOptions,
+    control: CopyControl,
+  ): Promise<DriverVolume> {
+    const disk = await this.#locateDisk(source);
+    return await this.#createCopy(volumeId, sizeBytes, (path) =>
+      this.#kept.cloneToNew(path, sizeBytes, disk, options, control),
+    );
+  }
+
+  async revertVolume(volume: VolumeRef, snapshot: SnapshotRef, control: RevertControl): Promise<void> {
+    await this.#kept.revert(await this.#locateDisk(volume), snapshot, control);
+  }
+
+  async #createCopy(
+    volumeId: VolumeId,
+    sizeBytes: number,
+    fill: (path: string) => Promise<void>,
+  ): Promise<DriverVolume> {
+    const path = this.#ownPath(volumeId);
+    return await onVolume(path, async () => {
+      await makeFolder(this.#folder);
+      await fill(path).catch((cause: unknown) => {
+        throw errnoOf(cause) === 'EEXIST' ? new VbsError('VOLUME_EXISTS', { volumeId }, { cause }) : cause;
+      });
+      return { source: path, sizeBytes };
+    });
+  }
+
+  async #locateDisk(volume: VolumeRef): Promise<LocatedDisk> {
+    const path = await onVolume(volume.source, () => this.#locate(volume));
+    return { path, sizeBytes: volume.sizeBytes };
+  }
+
+  async removeBaseline(baseline: Baseline): Promise<void> {
+    await onVolume(this.#folder, () => removeBaselineSnapshot(baseline, this.#snapshots));
+  }
+
+  #diskDeps(path: string) {
+    return {
+      snapshots: this.#snapshots,
+      keepsBaselines: this.#keepsBaselines,
+      calls: this.#calls,
+      onUnguarded: () => this.#warnUnguarded(path),
+    };
   }
 
   /** The path, free of symbolic links, of a disk that exists. Our own move with our folder, whatever the row says. */
@@ -228,25 +333,4 @@ export class FileDriver implements VolumeDriver {
 
 function sizeInvalid(reason: string): VbsError {
   return new VbsError('VOLUME_SIZE_INVALID', { reason });
-}
-
-/** Sets the size of an image, durably; what is new reads zero. */
-async function setSize(file: FileHandle, sizeBytes: number): Promise<void> {
-  await file.truncate(sizeBytes);
-  await file.sync();
-}
-
-async function makeFolder(path: string): Promise<void> {
-  const firstMade = await mkdir(path, { recursive: true, mode: FOLDER_MODE });
-  if (firstMade === undefined) return;
-  for (let made = path; made.length >= firstMade.length; made = dirname(made)) await syncFolder(dirname(made));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

@@ -2,20 +2,30 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { VbsError } from '../core/errors.ts';
+import { describeBaseline, findChangesSince } from './baseline-snapshots.ts';
 import { type ChangeGuard, guardBlockDevice, guardImage } from './change-guard.ts';
 import { findDataExtents } from './data-extents.ts';
 import { type Extent, intersectExtents } from './extent.ts';
 import { lockImage } from './image-lock.ts';
-import type { ImageSnapshots, Snapshot } from './image-snapshots.ts';
+import type { DiskSnapshots, Snapshot } from './image-snapshots.ts';
 import type { SystemCalls } from './system-calls.ts';
-import type { Consistency, OpenSourceOptions, VolumeSource } from './volume.ts';
+import type {
+  Baseline,
+  Consistency,
+  FindChangesOptions,
+  FoundChanges,
+  OpenSourceOptions,
+  VolumeSource,
+} from './volume.ts';
 import { onVolume } from './volume-error.ts';
 
 export type FileSourceDeps = {
   /** Free of symbolic links. */
   readonly path: string;
   readonly sizeBytes: number;
-  readonly snapshots: ImageSnapshots;
+  readonly snapshots: DiskSnapshots;
+  /** Keep the snapshot of a backup for the next one to compare extents with. */
+  readonly keepsBaselines: boolean;
   readonly calls: SystemCalls;
   readonly now: () => number;
   readonly onUnguarded: () => void;
@@ -124,6 +134,8 @@ class FileSource implements VolumeSource {
   readonly frozenAt: number;
   readonly #state: FileSourceState;
   #isOpen = true;
+  #hasBaseline = false;
+  #isKept = false;
 
   constructor(state: FileSourceState) {
     this.#state = state;
@@ -147,8 +159,27 @@ class FileSource implements VolumeSource {
     }
   }
 
-  changedExtents(): undefined {
-    return undefined;
+  async findChanges(baseline: Baseline, options: FindChangesOptions, signal?: AbortSignal): Promise<FoundChanges> {
+    const { file, sizeBytes, snapshot, snapshots, calls, keepsBaselines, path } = this.#state;
+    // Of a disk that is read in place nothing would keep the blocks where they are.
+    if (!snapshot) return { isKnown: false, reason: 'there is no snapshot of the disk' };
+    if (!keepsBaselines) return { isKnown: false, reason: 'it is switched off' };
+    return await onVolume(path, () => {
+      return findChangesSince(baseline, { file, sizeBytes }, { snapshots, calls }, options, signal);
+    });
+  }
+
+  async describeBaseline(): Promise<Baseline | undefined> {
+    const { file, snapshot, calls, keepsBaselines, path } = this.#state;
+    if (!snapshot || !keepsBaselines) return undefined;
+    const baseline = await onVolume(path, () => describeBaseline(snapshot.name, file, calls));
+    this.#hasBaseline = baseline !== undefined;
+    return baseline;
+  }
+
+  keep(): void {
+    // A snapshot that no baseline names would never be removed.
+    this.#isKept = this.#hasBaseline;
   }
 
   async finish(): Promise<void> {
@@ -160,7 +191,7 @@ class FileSource implements VolumeSource {
     this.#isOpen = false;
     await onVolume(this.#state.path, async () => {
       await this.#state.file.close();
-      await this.#state.snapshot?.remove();
+      if (!this.#isKept) await this.#state.snapshot?.remove();
     });
   }
 }

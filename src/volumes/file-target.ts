@@ -2,9 +2,13 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { VbsError } from '../core/errors.ts';
+import { findChangesSince } from './baseline-snapshots.ts';
+import { findDataExtents } from './data-extents.ts';
+import { type Extent, intersectExtents } from './extent.ts';
 import { lockImage } from './image-lock.ts';
+import type { DiskSnapshots } from './image-snapshots.ts';
 import type { SystemCalls } from './system-calls.ts';
-import type { VolumeTarget } from './volume.ts';
+import type { Baseline, FindChangesOptions, FoundChanges, VolumeTarget } from './volume.ts';
 import { onVolume } from './volume-error.ts';
 
 export type FileTargetDeps = {
@@ -13,6 +17,8 @@ export type FileTargetDeps = {
   readonly sizeBytes: number;
   /** We made the disk and nobody has written to it since. */
   readonly isFresh: boolean;
+  readonly snapshots: DiskSnapshots;
+  readonly keepsBaselines: boolean;
   readonly calls: SystemCalls;
   readonly onUnguarded: () => void;
 };
@@ -29,7 +35,7 @@ export async function openFileTarget(deps: FileTargetDeps, signal?: AbortSignal)
       if (!isDevice && !lockImage(file.fd, deps.path, 'write', deps.calls)) deps.onUnguarded();
       const { ino, dev } = await file.stat({ bigint: true });
       const readsZero = deps.isFresh && !isDevice && isEmpty(file, deps.calls);
-      return new FileTarget({ file, path: deps.path, sizeBytes: deps.sizeBytes, readsZero, ino, dev });
+      return new FileTarget({ ...deps, file, isDevice, readsZero, ino, dev });
     } catch (error) {
       await file.close();
       throw error;
@@ -54,10 +60,9 @@ function isEmpty(file: FileHandle, calls: SystemCalls): boolean {
   return !calls.isNative || calls.seekData(file.fd, 0) === undefined;
 }
 
-type FileTargetState = {
+type FileTargetState = FileTargetDeps & {
   readonly file: FileHandle;
-  readonly path: string;
-  readonly sizeBytes: number;
+  readonly isDevice: boolean;
   readonly readsZero: boolean;
   readonly ino: bigint;
   readonly dev: bigint;
@@ -75,6 +80,31 @@ class FileTarget implements VolumeTarget {
     this.descriptor = { driver: 'file', path: state.path, sizeBytes: state.sizeBytes };
     this.sizeBytes = state.sizeBytes;
     this.readsZero = state.readsZero;
+  }
+
+  async *dataExtents(range: Extent, signal?: AbortSignal): AsyncIterable<Extent> {
+    const { file, calls, isDevice, sizeBytes, path } = this.#state;
+    const wanted = intersectExtents(range, { offsetBytes: 0, lengthBytes: sizeBytes });
+    if (!wanted) return;
+    if (isDevice) return yield wanted;
+    const extents = findDataExtents(file.fd, wanted, calls, signal)[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await onVolume(path, () => extents.next());
+      if (next.done) return;
+      yield next.value;
+    }
+  }
+
+  async findChanges(baseline: Baseline, options: FindChangesOptions, signal?: AbortSignal): Promise<FoundChanges> {
+    const { file, snapshots, calls, keepsBaselines, isDevice, sizeBytes, path } = this.#state;
+    if (isDevice || !keepsBaselines) return { isKnown: false, reason: 'no snapshot is kept of the disk' };
+    return await onVolume(path, () => {
+      return findChangesSince(baseline, { file, sizeBytes }, { snapshots, calls }, options, signal);
+    });
+  }
+
+  dropCache(): void {
+    this.#state.calls.dropCache(this.#state.file.fd);
   }
 
   async sync(): Promise<void> {

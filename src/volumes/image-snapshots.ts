@@ -12,8 +12,12 @@ const READ_ONLY_MODE = 0o400;
 const CREATE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const FILE_MODE = 0o600;
 const PROBE_PREFIX = '.probe-';
+const SNAPSHOT_NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d{1,15}\.raw$/;
 
-export type Snapshot = { readonly path: string; remove(): Promise<void> };
+export type Snapshot = { readonly path: string; readonly name: string; remove(): Promise<void> };
+
+/** What reading and writing a disk asks of its snapshots. */
+export type DiskSnapshots = Pick<ImageSnapshots, 'take' | 'pathOf'>;
 
 export class ImageSnapshots {
   readonly #folder: string;
@@ -26,26 +30,41 @@ export class ImageSnapshots {
   }
 
   /**
-   * Freezes the image open as `image` in one step; undefined where it cannot share blocks with our folder.
-   * The caller removes the snapshot.
+   * Freezes the image open as `image` in one step; undefined where it cannot share blocks with our folder. Where that
+   * can be done nobody, root included, can change the snapshot. The caller removes it.
    */
   async take(image: FileHandle, snapshotId: SnapshotId, attempt: number): Promise<Snapshot | undefined> {
     if (!this.#calls.isNative) return undefined;
     await mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE });
-    const path = join(this.#folder, snapshotName(snapshotId, attempt));
-    const remove = () => unlinkIfThere(path);
+    const name = snapshotName(snapshotId, attempt);
+    const path = join(this.#folder, name);
+    const remove = () => this.#remove(path);
     // An attempt has its number once, so what has this name was left by a process that died in it.
     await remove();
     const copy = await open(path, CREATE_FLAGS, FILE_MODE);
     let isTaken = false;
     try {
       isTaken = await this.#calls.cloneFile(image.fd, copy.fd);
-      if (isTaken) await copy.chmod(READ_ONLY_MODE);
+      if (isTaken) {
+        await copy.chmod(READ_ONLY_MODE);
+        this.#calls.setImmutable(copy.fd, true);
+      }
     } finally {
       await copy.close();
       if (!isTaken) await remove();
     }
-    return isTaken ? { path, remove } : undefined;
+    return isTaken ? { path, name, remove } : undefined;
+  }
+
+  /** Where the snapshot of this name is or was; undefined for what cannot be the name of one. */
+  pathOf(name: string): string | undefined {
+    return SNAPSHOT_NAME.test(name) ? join(this.#folder, name) : undefined;
+  }
+
+  /** Removes a snapshot by its name. Harmless twice. */
+  async removeByName(name: string): Promise<void> {
+    const path = this.pathOf(name);
+    if (path !== undefined) await this.#remove(path);
   }
 
   /** Removes what attempts before `attempt` left. */
@@ -56,7 +75,7 @@ export class ImageSnapshots {
     });
     for (const name of names) {
       const staleAttempt = attemptOf(name, snapshotId);
-      if (staleAttempt !== undefined && staleAttempt < attempt) await unlinkIfThere(join(this.#folder, name));
+      if (staleAttempt !== undefined && staleAttempt < attempt) await this.#remove(join(this.#folder, name));
     }
   }
 
@@ -70,6 +89,25 @@ export class ImageSnapshots {
       throw error;
     });
     return this.#canClone;
+  }
+
+  async #remove(path: string): Promise<void> {
+    try {
+      await unlinkIfThere(path);
+    } catch (error) {
+      if (errnoOf(error) !== 'EPERM') throw error;
+      await this.#makeMutable(path);
+      await unlinkIfThere(path);
+    }
+  }
+
+  async #makeMutable(path: string): Promise<void> {
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      this.#calls.setImmutable(file.fd, false);
+    } finally {
+      await file.close();
+    }
   }
 
   async #probe(): Promise<boolean> {
