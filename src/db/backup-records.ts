@@ -5,9 +5,19 @@ import type { AttemptId, BackupId, JobId, PolicyId, ProjectId, SnapshotId, UserI
 import type { Backup, BackupStatus, Tag } from '../core/model.ts';
 import type { TagValues } from '../core/tag-search.ts';
 import type { Executor } from './database.ts';
+import { findParentRow, type ParentQuery } from './ledger-backups.ts';
+import { noteLabelChange } from './ledger-labels.ts';
 import { type Condition, equals, type ListSpec, listRows } from './list-rows.ts';
 import type { PolicyBackup } from './policy-types.ts';
-import type { BackupChanges, BackupFilter, BackupSortKey, ListPage, ListResult, NewBackup } from './record-types.ts';
+import type {
+  BackupChanges,
+  BackupFilter,
+  BackupSortKey,
+  ImportedDescription,
+  ListPage,
+  ListResult,
+  NewBackup,
+} from './record-types.ts';
 import type { Scope } from './scope.ts';
 import { type BackupTable, toFlag, withoutUndefined } from './tables.ts';
 import { groupTagValues, type TagPlace, tagConditions } from './tag-conditions.ts';
@@ -27,6 +37,8 @@ const SORT_COLUMNS: ListSpec<BackupSortKey>['columns'] = {
 };
 
 const TAG_PLACE: TagPlace = { table: 'backup_tags', owner: 'backup_id' };
+
+const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({});
 
 const EXISTS: Condition = sql<SqlBool>`deleted_at is null`;
 
@@ -94,6 +106,7 @@ export class BackupRecords {
   async replaceTags(backupId: BackupId, tags: readonly Tag[]): Promise<void> {
     await this.#scope.executor.deleteFrom('backup_tags').where('backup_id', '=', backupId).execute();
     await this.#insertTags(backupId, tags);
+    await noteLabelChange(this.#scope.executor, backupId);
   }
 
   /** All tags of the project's backups, by key; the values of each in order. */
@@ -126,6 +139,44 @@ export class BackupRecords {
     if (Object.keys(columns).length > 0) {
       await this.#scope.executor.updateTable('backups').set(columns).where('backup_id', '=', backupId).execute();
     }
+    const labelled = [changes.name, changes.description, changes.metadata];
+    if (labelled.some((value) => value !== undefined)) {
+      await noteLabelChange(this.#scope.executor, backupId);
+    }
+  }
+
+  /** Takes over what the record of an imported backup says. */
+  async describeImport(backupId: BackupId, { updatedAt, ...record }: ImportedDescription): Promise<void> {
+    const columns: Updateable<BackupTable> = {
+      volume_id: record.volumeId,
+      parent_id: record.parentId,
+      is_incremental: toFlag(record.isIncremental),
+      consistency: record.consistency,
+      object_count: record.objectCount,
+      stored_bytes: record.storedBytes,
+      data_timestamp_at: record.dataTimestampAt,
+      updated_at: updatedAt,
+    };
+    await this.#scope.executor.updateTable('backups').set(columns).where('backup_id', '=', backupId).execute();
+    // It may be called otherwise than the record says.
+    await noteLabelChange(this.#scope.executor, backupId);
+  }
+
+  /** What an increment would be made on now: of the backups in these states, the one with the newest data. */
+  async findParent(query: ParentQuery, statuses: readonly BackupStatus[]): Promise<BackupId | undefined> {
+    const row = await findParentRow(this.#scope.executor, query, statuses);
+    return row?.backup_id as BackupId | undefined;
+  }
+
+  /** Its record, or data that it leads to, cannot be read: nor can any other backup that stands on the same record. */
+  async markDamaged(backupId: BackupId, changes: Pick<BackupChanges, 'failReason' | 'updatedAt'>): Promise<void> {
+    const { executor } = this.#scope;
+    const own = await executor.selectFrom('backups').select('attempt_id').where('backup_id', '=', backupId).execute();
+    const attemptId = own[0]?.attempt_id;
+    if (attemptId !== undefined && attemptId !== null) {
+      await executor.updateTable('backups').set({ is_damaged: 1 }).where('attempt_id', '=', attemptId).execute();
+    }
+    await this.update(backupId, { ...changes, isDamaged: true });
   }
 
   /** A backup of the volume is in creation, or was when its deletion was forced and its job has not ended yet. */
@@ -269,17 +320,20 @@ function toRow(backup: NewBackup) {
     snapshot_id: backup.snapshotId,
     is_incremental_requested: toFlag(backup.isIncrementalRequested),
     is_incremental: toFlag(false),
-    parent_id: null,
+    parent_id: backup.parentId ?? null,
     object_count: 0,
     stored_bytes: 0,
     consistency: null,
-    data_timestamp_at: null,
+    data_timestamp_at: backup.dataTimestampAt ?? null,
     fail_reason: null,
-    attempt_id: null,
-    record_sha256: null,
+    attempt_id: backup.imported?.attemptId ?? null,
+    record_sha256: backup.imported?.recordSha256 ?? null,
     metadata: JSON.stringify(backup.metadata),
     is_damaged: toFlag(false),
     is_record_trashed: toFlag(false),
+    record_backup_id: backup.imported?.recordBackupId ?? null,
+    is_volume_bootable: toFlag(backup.sourceVolume.isBootable),
+    volume_metadata: JSON.stringify(backup.sourceVolume.metadata),
     created_at: backup.createdAt,
     updated_at: null,
     deleted_at: null,
@@ -314,9 +368,20 @@ function toBackup(row: BackupRow, tags: readonly Tag[], hasDependents: boolean):
     failReason: row.fail_reason,
     attemptId: row.attempt_id as AttemptId | null,
     recordSha256: row.record_sha256,
+    recordBackupId: (row.record_backup_id ?? row.backup_id) as BackupId,
+    sourceVolume: {
+      isBootable: row.is_volume_bootable === 1,
+      metadata: parseMetadata(row.volume_metadata),
+    },
     tags,
-    metadata: JSON.parse(row.metadata) as Record<string, string>,
+    metadata: parseMetadata(row.metadata),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
+}
+
+/** Most backups have none, and lists have many backups. */
+function parseMetadata(text: string): Readonly<Record<string, string>> {
+  // The cast: the column holds only what `insert` and `update` wrote.
+  return text === '{}' ? NO_METADATA : (JSON.parse(text) as Record<string, string>);
 }

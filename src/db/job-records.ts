@@ -6,6 +6,7 @@ import type { Job, JobKind, JobStatus, Progress } from '../core/model.ts';
 import type { Executor } from './database.ts';
 import { requireClaim } from './fence.ts';
 import { type Condition, equals, type ListSpec, listRows } from './list-rows.ts';
+import { insertJobMessage } from './message-records.ts';
 import type {
   JobFilter,
   JobOutcome,
@@ -86,13 +87,30 @@ export class JobRecords {
       .where('project_id', '=', query.projectId)
       .where('kind', 'in', query.kinds)
       .where('status', 'in', ['INIT', 'RUNNING'])
-      .where(
-        'backupId' in query ? 'backup_id' : 'volume_id',
-        '=',
-        'backupId' in query ? query.backupId : query.volumeId,
-      )
+      .where(...subjectOf(query))
       .executeTakeFirst();
     return row === undefined ? undefined : toJob(row);
+  }
+
+  /** A job that has not ended reads the volume, or writes it, for a snapshot of it or for a volume made from it. */
+  async isVolumeBeingCopied(projectId: ProjectId, volumeId: VolumeId): Promise<boolean> {
+    const clones = this.#scope.executor
+      .selectFrom('volumes')
+      .select('volume_id')
+      .where('source_volume_id', '=', volumeId);
+    const row = await this.#scope.executor
+      .selectFrom('jobs')
+      .select('job_id')
+      .where('project_id', '=', projectId)
+      .where('status', 'in', ['INIT', 'RUNNING'])
+      .where((query) =>
+        query.or([
+          query.and([query('kind', 'in', ['create-snapshot', 'revert-volume']), query('volume_id', '=', volumeId)]),
+          query.and([query('kind', '=', 'copy-volume'), query('volume_id', 'in', clones)]),
+        ]),
+      )
+      .executeTakeFirst();
+    return row !== undefined;
   }
 
   /**
@@ -250,6 +268,11 @@ export class JobRecords {
   }
 }
 
+function subjectOf(query: OpenJobQuery): ['backup_id' | 'volume_id' | 'snapshot_id', '=', string] {
+  if ('backupId' in query) return ['backup_id', '=', query.backupId];
+  return 'volumeId' in query ? ['volume_id', '=', query.volumeId] : ['snapshot_id', '=', query.snapshotId];
+}
+
 /** Ends a job inside a transaction that has checked the claim. */
 export async function endJob(executor: Executor, claim: JobClaim, outcome: JobOutcome, endedAt: number): Promise<void> {
   await executor.deleteFrom('pins').where('job_id', '=', claim.jobId).execute();
@@ -269,6 +292,7 @@ export async function endJob(executor: Executor, claim: JobClaim, outcome: JobOu
     })
     .where('job_id', '=', claim.jobId)
     .execute();
+  if (failed !== undefined) await insertJobMessage(executor, claim.jobId, { ...failed, endedAt });
 }
 
 function runnableAt(nowAt: number): Condition {

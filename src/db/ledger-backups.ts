@@ -2,9 +2,10 @@
 // transaction. Callers hold the project's lock; all but `failBackup` have checked the fence.
 import { sql } from 'kysely';
 import { VbsError } from '../core/errors.ts';
-import type { AttemptId, BackupId, JobId, VolumeId } from '../core/ids.ts';
-import type { BackupCommit, CommittedBackup, JobClaim } from '../core/ledger.ts';
+import type { AttemptId, BackupId, JobId, ProjectId, VolumeId } from '../core/ids.ts';
+import type { BackupCommit, BaselineState, CommittedBackup, JobClaim } from '../core/ledger.ts';
 import type { BackupStatus } from '../core/model.ts';
+import { findBaselineOf, replaceBaseline } from './baseline-records.ts';
 import { ROW_BATCH_COUNT, splitIntoBatches } from './batches.ts';
 import type { Executor } from './database.ts';
 import { requireClaim } from './fence.ts';
@@ -13,19 +14,23 @@ import { insertPin, isPinnedBy, releasePins, toCommitted } from './ledger-pins.t
 import { retireWrittenPacks, trashRecords } from './ledger-trash.ts';
 import type { BackupFailure } from './record-types.ts';
 
+/** When the data of a backup was frozen. */
+const DATA_TIME = sql<number>`coalesce(data_timestamp_at, created_at)`;
+
 type BackupStart = {
   readonly backupId: BackupId;
   readonly volumeId: VolumeId;
   readonly attemptId: AttemptId;
   readonly isIncremental: boolean;
+  /** The parent's data must be older than this, for backups of snapshots; epoch ms. */
+  readonly parentBefore?: number | undefined;
 };
 
+/** A backup that an increment builds on, with what its driver kept to tell the changes since then. */
+type BackupBase = { readonly parent: CommittedBackup | undefined; readonly baseline?: BaselineState | undefined };
+
 /** Notes the attempt, so that its record has a name before it has bytes, and answers the pinned parent. */
-export async function beginBackup(
-  executor: Executor,
-  claim: JobClaim,
-  backup: BackupStart,
-): Promise<CommittedBackup | undefined> {
+export async function beginBackup(executor: Executor, claim: JobClaim, backup: BackupStart): Promise<BackupBase> {
   const row = await executor
     .selectFrom('backups')
     .select('backup_id')
@@ -44,13 +49,45 @@ export async function beginBackup(
     backup_id: backup.backupId,
   };
   await executor.insertInto('attempts').values(attempt).execute();
-  return backup.isIncremental ? await keepOrChooseParent(executor, claim, backup.volumeId) : undefined;
+  const parent = backup.isIncremental ? await keepOrChooseParent(executor, claim, backup) : undefined;
+  return { parent, baseline: parent && (await findBaselineOf(executor, backup.volumeId, parent.backupId)) };
+}
+
+export type ParentQuery = {
+  readonly projectId: ProjectId;
+  readonly volumeId: VolumeId;
+  /** Only data that was frozen earlier; epoch ms. */
+  readonly before?: number | undefined;
+};
+
+/** Of the backups that an increment can be made on, the one with the newest data. */
+export async function findParentRow(
+  executor: Executor,
+  { projectId, volumeId, before }: ParentQuery,
+  statuses: readonly BackupStatus[],
+) {
+  return await executor
+    .selectFrom('backups')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where('volume_id', '=', volumeId)
+    .where('status', 'in', statuses)
+    .where('attempt_id', 'is not', null)
+    .where('is_damaged', '=', 0)
+    .where('is_record_trashed', '=', 0)
+    .where('deleted_at', 'is', null)
+    .$if(before !== undefined, (builder) => builder.where(DATA_TIME, '<', before ?? 0))
+    .orderBy(DATA_TIME, 'desc')
+    .orderBy('created_at', 'desc')
+    .orderBy('backup_id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }
 
 async function keepOrChooseParent(
   executor: Executor,
   claim: JobClaim,
-  volumeId: VolumeId,
+  { volumeId, parentBefore }: Pick<BackupStart, 'volumeId' | 'parentBefore'>,
 ): Promise<CommittedBackup | undefined> {
   const pinned = await executor
     .selectFrom('pins')
@@ -63,21 +100,9 @@ async function keepOrChooseParent(
     return kept;
   }
   await releasePins(executor, claim);
-  const newest = await executor
-    .selectFrom('backups')
-    .selectAll()
-    .where('project_id', '=', claim.projectId)
-    .where('volume_id', '=', volumeId)
-    // One that is just being restored is as good a parent: its data does not change.
-    .where('status', 'in', ['available', 'restoring'])
-    .where('attempt_id', 'is not', null)
-    .where('is_damaged', '=', 0)
-    .where('is_record_trashed', '=', 0)
-    .where('deleted_at', 'is', null)
-    .orderBy('created_at', 'desc')
-    .orderBy('backup_id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+  const query = { projectId: claim.projectId, volumeId, before: parentBefore };
+  // One that is just being restored is as good a parent: its data does not change.
+  const newest = await findParentRow(executor, query, ['available', 'restoring']);
   const parent = newest === undefined ? undefined : toCommitted(newest);
   if (parent !== undefined) {
     await insertPin(executor, claim, parent.backupId);
@@ -93,11 +118,11 @@ export async function commitBackup(
   endedAt: number,
 ): Promise<void> {
   const volumeId = await checkCommit(executor, claim, commit);
-  await makePacksLive(executor, commit);
+  await makePacksLive(executor, commit, endedAt);
   await retireWrittenPacks(executor, claim.projectId, claim.jobId);
   const attemptIds = await readAttempts(executor, commit.backupId);
   const earlierIds = attemptIds.filter((attemptId) => attemptId !== commit.attemptId);
-  await trashRecords(executor, claim.projectId, commit.backupId, earlierIds);
+  await trashRecords(executor, claim.projectId, { backupId: commit.backupId }, earlierIds);
   await executor
     .updateTable('backups')
     .set({
@@ -184,24 +209,15 @@ async function readWrittenPacks(executor: Executor, jobId: JobId): Promise<Set<s
 }
 
 /** One statement for many packs: a backup of 16 TiB has a quarter of a million. */
-async function makePacksLive(executor: Executor, commit: BackupCommit): Promise<void> {
+async function makePacksLive(executor: Executor, commit: BackupCommit, endedAt: number): Promise<void> {
   for (const batch of splitIntoBatches(commit.packs, ROW_BATCH_COUNT)) {
     const rows = batch.map(
       (pack) => sql`(${pack.packId}, cast(${pack.slotCount} as bigint), cast(${pack.storedBytes} as bigint))`,
     );
     await sql`with closed (pack_id, slot_count, stored_bytes) as (values ${sql.join(rows)})
-      update packs set state = 'live', slot_count = closed.slot_count, stored_bytes = closed.stored_bytes
+      update packs set state = 'live', slot_count = closed.slot_count, stored_bytes = closed.stored_bytes,
+      verified_at = cast(${endedAt} as bigint)
       from closed where packs.pack_id = closed.pack_id`.execute(executor);
-  }
-}
-
-/** A baseline belongs to one backup: extents may be compared with it only by an increment on that very backup. */
-async function replaceBaseline(executor: Executor, volumeId: VolumeId, commit: BackupCommit): Promise<void> {
-  await executor.deleteFrom('baselines').where('volume_id', '=', volumeId).execute();
-  if (commit.baseline !== undefined) {
-    const state = JSON.stringify(commit.baseline.state);
-    const row = { volume_id: volumeId, backup_id: commit.backupId, driver: commit.baseline.driver, state };
-    await executor.insertInto('baselines').values(row).execute();
   }
 }
 
@@ -225,7 +241,7 @@ export async function failBackup(
   await discardWriter(executor, claim, claim.jobId);
   await executor
     .updateTable('backups')
-    .set({ status: unlessDeleting('error'), fail_reason: failure.failReason, updated_at: endedAt })
+    .set({ status: unlessDeleting('error'), parent_id: null, fail_reason: failure.failReason, updated_at: endedAt })
     .where('job_id', '=', claim.jobId)
     .where('deleted_at', 'is', null)
     .execute();
@@ -255,7 +271,7 @@ export async function discardWriter(
   for (const row of rows) {
     // Casts: `beginBackup` took both from typed values.
     const attemptIds = [row.attempt_id as AttemptId];
-    await trashRecords(executor, owner.projectId, row.backup_id as BackupId, attemptIds);
+    await trashRecords(executor, owner.projectId, { backupId: row.backup_id as BackupId }, attemptIds);
   }
 }
 

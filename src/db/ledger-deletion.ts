@@ -3,9 +3,11 @@
 import type { AttemptId, BackupId, JobId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import { labelName } from '../core/object-names.ts';
+import { trashBaselines } from './baseline-records.ts';
 import type { Executor } from './database.ts';
 import { endJob } from './job-records.ts';
 import { discardWriter, readAttempts } from './ledger-backups.ts';
+import { findHolder, moveAttempt } from './ledger-imports.ts';
 import { isPinnedByOthers } from './ledger-pins.ts';
 import { isAnyRecordLeft, trashObjects, trashRecords } from './ledger-trash.ts';
 import type { DeletionState } from './record-types.ts';
@@ -26,7 +28,10 @@ export async function takeForDeletion(executor: Executor, claim: JobClaim, backu
     if (!isCommitted) {
       await discardWriter(executor, claim, backup.job_id as JobId);
     }
-    await trashBackup(executor, claim, backupId, backup.attempt_id);
+    const { attempt_id: committedId, record_backup_id } = backup;
+    // The cast: the row took it from a typed value.
+    const recordBackupId = (record_backup_id ?? backupId) as BackupId;
+    await trashBackup(executor, claim, { backupId, recordBackupId, committedId });
   }
   const mustWait = isCommitted && (await isAnyRecordLeft(executor, claim.projectId, backupId));
   return mustWait ? 'trashed' : 'ready';
@@ -44,7 +49,7 @@ export async function finishDeletion(
     if (backup.is_record_trashed === 0 || isRoot) {
       return false;
     }
-    await executor.deleteFrom('baselines').where('backup_id', '=', backupId).execute();
+    await trashBaselines(executor, { backupId });
     await executor.deleteFrom('backup_tags').where('backup_id', '=', backupId).execute();
     await executor.deleteFrom('sharings').where('backup_id', '=', backupId).execute();
     await executor
@@ -60,27 +65,39 @@ export async function finishDeletion(
 async function readBackup(executor: Executor, claim: JobClaim, backupId: BackupId) {
   return await executor
     .selectFrom('backups')
-    .select(['attempt_id', 'is_record_trashed', 'job_id'])
+    .select(['attempt_id', 'is_record_trashed', 'job_id', 'record_backup_id'])
     .where('backup_id', '=', backupId)
     .where('project_id', '=', claim.projectId)
     .where('deleted_at', 'is', null)
     .executeTakeFirst();
 }
 
+type TrashedBackup = {
+  readonly backupId: BackupId;
+  readonly recordBackupId: BackupId;
+  readonly committedId: string | null;
+};
+
 /** From here on nobody can pin the backup, and the sweep deletes its record before anything else of the project. */
 async function trashBackup(
   executor: Executor,
   claim: JobClaim,
-  backupId: BackupId,
-  committedId: string | null,
+  { backupId, recordBackupId, committedId }: TrashedBackup,
 ): Promise<void> {
+  const { projectId } = claim;
   const attemptIds = new Set(await readAttempts(executor, backupId));
-  if (committedId !== null) {
-    // The cast: the commit took it from a typed value.
-    attemptIds.add(committedId as AttemptId);
+  // The cast: the commit took it from a typed value.
+  const ownId = committedId as AttemptId | null;
+  const heirId = ownId === null ? undefined : await findHolder(executor, projectId, ownId, backupId);
+  if (ownId !== null && heirId !== undefined) {
+    // Another backup stands on the same record, which goes with the last of them only.
+    attemptIds.delete(ownId);
+    await moveAttempt(executor, ownId, heirId);
+  } else if (ownId !== null) {
+    attemptIds.add(ownId);
   }
-  await trashRecords(executor, claim.projectId, backupId, [...attemptIds]);
-  await trashObjects(executor, claim.projectId, [labelName(claim.projectId, backupId)]);
+  await trashRecords(executor, projectId, { backupId, recordBackupId }, [...attemptIds]);
+  await trashObjects(executor, projectId, [labelName(projectId, backupId)]);
   await executor.updateTable('backups').set({ is_record_trashed: 1 }).where('backup_id', '=', backupId).execute();
 }
 

@@ -8,7 +8,7 @@ import type { Executor } from './database.ts';
 const FIRST_EPOCH = 1;
 
 export async function listKeys(executor: Executor): Promise<WrappedKeyRow[]> {
-  const rows = await executor.selectFrom('keys').selectAll().orderBy('key_id').execute();
+  const rows = await executor.selectFrom('keys').selectAll().orderBy('key_number').orderBy('key_id').execute();
   // Casts: `saveKey` took them from typed values.
   return rows.map((row) => ({
     keyId: row.key_id as KeyId,
@@ -21,9 +21,26 @@ export async function listKeys(executor: Executor): Promise<WrappedKeyRow[]> {
 export async function saveKey(executor: Executor, key: WrappedKeyRow): Promise<void> {
   await executor
     .insertInto('keys')
-    .values({ key_id: key.keyId, project_id: key.projectId, wrapped: key.wrapped })
+    .values({
+      key_id: key.keyId,
+      project_id: key.projectId,
+      wrapped: key.wrapped,
+      key_number: sql<number>`(select coalesce(max(key_number), 0) + 1 from keys)`,
+    })
     .onConflict((conflict) => conflict.column('key_id').doUpdateSet({ wrapped: key.wrapped }))
     .execute();
+}
+
+/** Under the lock of the catalog. */
+export async function claimRepository(executor: Executor, key: WrappedKeyRow): Promise<{ isFirst: boolean }> {
+  const master = await executor.selectFrom('keys').select('key_id').where('project_id', 'is', null).executeTakeFirst();
+  if (master !== undefined) return { isFirst: false };
+  await saveKey(executor, key);
+  return { isFirst: true };
+}
+
+export async function deleteKeys(executor: Executor, keyIds: readonly KeyId[]): Promise<void> {
+  if (keyIds.length > 0) await executor.deleteFrom('keys').where('key_id', 'in', keyIds).execute();
 }
 
 export async function readEpoch(executor: Executor, projectId: ProjectId): Promise<number | undefined> {

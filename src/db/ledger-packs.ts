@@ -70,7 +70,8 @@ export async function distrustPack(executor: Executor, projectId: ProjectId, pac
   const bad = Buffer.alloc(Math.ceil(PACK_SLOT_COUNT_MAX / 8), 0xff);
   await executor
     .updateTable('packs')
-    .set({ bad, is_closed: 1 })
+    // The scrub looks at it next, and finds out which slots really are bad.
+    .set({ bad, is_closed: 1, verified_at: 0 })
     .where('pack_id', '=', packId)
     .where('project_id', '=', projectId)
     .execute();
@@ -95,11 +96,22 @@ export async function locatePacks(
   return found;
 }
 
+export async function listDamagedPacks(executor: Executor, projectId: ProjectId): Promise<PackId[]> {
+  const rows = await executor
+    .selectFrom('packs')
+    .select('pack_id')
+    .where('project_id', '=', projectId)
+    .where('state', '<>', 'retired')
+    .where('bad', 'is not', null)
+    .execute();
+  return rows.map((row) => row.pack_id as PackId);
+}
+
 export function toLocation(row: Pick<Selectable<PackTable>, 'pack_id' | 'kind' | 'object_id'>): PackLocation {
   // Casts: the row holds only what `reservePacks` took from typed values.
   return { packId: row.pack_id as PackId, kind: row.kind, objectId: row.object_id as ObjectId };
 }
 
-function toUse(row: Selectable<PackTable>): PackUse {
+export function toUse(row: Selectable<PackTable>): PackUse {
   return { ...toLocation(row), condemned: row.condemned, bad: row.bad };
 }

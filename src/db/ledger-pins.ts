@@ -82,6 +82,7 @@ export function toCommitted(row: Selectable<BackupTable>): CommittedBackup | und
   // Casts: the row holds only what the commit took from typed values.
   return {
     backupId: row.backup_id as BackupId,
+    recordBackupId: (row.record_backup_id ?? row.backup_id) as BackupId,
     projectId: row.project_id as ProjectId,
     attemptId: row.attempt_id as AttemptId,
     recordSha256: row.record_sha256,

@@ -2,37 +2,95 @@
 // trash. Every deciding call is one transaction under the row lock of the project that checks the fence first; what it
 // does inside is in the ledger-*.ts files beside this one.
 import { VbsError } from '../core/errors.ts';
-import type { AttemptId, BackupId, CatalogId, JobId, PackId, ProjectId, VolumeId } from '../core/ids.ts';
+import {
+  type AttemptId,
+  type BackupId,
+  type CatalogId,
+  type JobId,
+  type KeyId,
+  newUuid,
+  type ObjectId,
+  type PackId,
+  type ProjectId,
+} from '../core/ids.ts';
 import type {
+  AdoptedBackup,
+  AdoptedPack,
+  AdoptionLedger,
   BackupCommit,
+  BackupFinding,
+  BackupLabel,
+  BaselineState,
   CommittedBackup,
+  CompactionResult,
+  CompactionStart,
+  CondemnOutcome,
+  CondemnRequest,
+  DestructionOutcome,
   EpochState,
   Hook,
   JobClaim,
   KeyLedger,
+  LabelLedger,
+  LivePack,
+  PackFinding,
   PackLedger,
   PackLocation,
   PackUse,
+  PruneLedger,
+  RebuildLedger,
+  RecordRef,
+  RecordReference,
+  RootBackup,
   TrashItem,
   TrashLedger,
+  VerificationState,
+  VerifyLedger,
   WrappedKeyRow,
 } from '../core/ledger.ts';
 import { HOOK_BATCH_COUNT } from '../core/limits.ts';
 import { splitIntoBatches } from './batches.ts';
 import type { Executor } from './database.ts';
 import { requireClaim } from './fence.ts';
+import {
+  adoptBackup,
+  findUncommitted,
+  markUnreadable,
+  quarantine,
+  repairPack,
+  takeOverEpoch,
+} from './ledger-adoption.ts';
 import { beginBackup, commitBackup, failBackup, isCommittedByJob } from './ledger-backups.ts';
+import { abandonCompaction, beginCompaction, dropCompactions, finishCompaction } from './ledger-compaction.ts';
 import { finishDeletion, takeForDeletion } from './ledger-deletion.ts';
+import { forgetProject } from './ledger-destruction.ts';
 import { addHooks, findPacksByHooks } from './ledger-hooks.ts';
-import { listKeys, raiseEpoch, readEpoch, saveKey, startEpoch } from './ledger-keys.ts';
-import { distrustPack, listOwnPacks, locatePacks, reservePacks, usePack } from './ledger-packs.ts';
+import { freeBackupId, isBackupIdTaken, keepRecord, noteAttempt } from './ledger-imports.ts';
+import { claimRepository, deleteKeys, listKeys, raiseEpoch, readEpoch, saveKey, startEpoch } from './ledger-keys.ts';
+import { applyLabels, confirmLabel, listUnsavedLabels, readUnsavedLabel } from './ledger-labels.ts';
+import { distrustPack, listDamagedPacks, listOwnPacks, locatePacks, reservePacks, usePack } from './ledger-packs.ts';
 import { findOwner, insertPin, pinBackup, releasePins } from './ledger-pins.ts';
-import { confirmTrash, listProjectsWithTrash, listTrash } from './ledger-trash.ts';
+import {
+  condemnSlots,
+  findUnnamed,
+  giveUpRecord,
+  listLivePacks,
+  listRoots,
+  readQuarantine,
+  readUsageState,
+  reviewRecords,
+} from './ledger-prune.ts';
+import { enterBackups, enterKeys, enterPacks, listEntered } from './ledger-rebuild.ts';
+import { confirmTrash, listProjectsWithTrash, listTrash, takeTrash } from './ledger-trash.ts';
+import { listDamagedBackups, listPacksToVerify, noteBackup, noteFinding, readVerification } from './ledger-verify.ts';
 import { MetaRecords } from './meta-records.ts';
 import type { BackupFailure, DeletionState } from './record-types.ts';
 import type { Scope } from './scope.ts';
 
-export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
+type EngineLedgers = PackLedger & KeyLedger & TrashLedger & PruneLedger & AdoptionLedger & VerifyLedger;
+type Ledgers = EngineLedgers & LabelLedger & RebuildLedger;
+
+export class LedgerRecords implements Ledgers {
   readonly #scope: Scope;
 
   constructor(scope: Scope) {
@@ -42,9 +100,9 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
   /** @throws JOB_FENCED, BACKUP_NOT_FOUND */
   async beginBackup(
     claim: JobClaim,
-    backup: { backupId: BackupId; volumeId: VolumeId; attemptId: AttemptId; isIncremental: boolean },
-  ): Promise<{ parent: CommittedBackup | undefined }> {
-    return await this.#fenced(claim, async (executor) => ({ parent: await beginBackup(executor, claim, backup) }));
+    backup: Parameters<PackLedger['beginBackup']>[1],
+  ): Promise<{ parent: CommittedBackup | undefined; baseline?: BaselineState | undefined }> {
+    return await this.#fenced(claim, (executor) => beginBackup(executor, claim, backup));
   }
 
   /** @throws JOB_FENCED */
@@ -92,6 +150,10 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
 
   async locatePacks(projectId: ProjectId, packIds: readonly PackId[]): Promise<readonly PackUse[]> {
     return await locatePacks(this.#scope.executor, projectId, packIds);
+  }
+
+  async listDamagedPacks(projectId: ProjectId): Promise<readonly PackId[]> {
+    return await listDamagedPacks(this.#scope.executor, projectId);
   }
 
   /** A read found the pack damaged: no later backup takes anything from it. Harmless twice. */
@@ -155,6 +217,35 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
     return await this.#fenced(claim, (executor) => finishDeletion(executor, claim, backupId, endedAt));
   }
 
+  /**
+   * Under the project's lock, before a backup is entered on a record that exists: the record stays, and the id is free
+   * to be given. Says what is in the way otherwise.
+   */
+  async prepareImport(
+    projectId: ProjectId,
+    backupId: BackupId,
+    record: RecordReference,
+  ): Promise<'ready' | 'id taken' | 'record gone'> {
+    return await this.#scope.transact([projectId], async (executor) => {
+      // The record last: keeping it may call off a deletion, and what is refused must have changed nothing.
+      if (await isBackupIdTaken(executor, projectId, backupId)) return 'id taken';
+      if (!(await keepRecord(executor, projectId, record))) return 'record gone';
+      await freeBackupId(executor, backupId);
+      return 'ready';
+    });
+  }
+
+  /** After the backup was entered, in the same transaction: its record's attempt stays known. */
+  async noteImport(
+    projectId: ProjectId,
+    jobId: JobId,
+    backupId: BackupId,
+    { attemptId }: RecordReference,
+  ): Promise<void> {
+    const backup = { projectId, attemptId, backupId, jobId };
+    await this.#scope.transact([projectId], (executor) => noteAttempt(executor, backup));
+  }
+
   async catalogId(): Promise<CatalogId> {
     return await new MetaRecords(this.#scope).catalogId();
   }
@@ -165,6 +256,18 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
 
   async saveKey(row: WrappedKeyRow): Promise<void> {
     await saveKey(this.#scope.executor, row);
+  }
+
+  async claimRepository(row: WrappedKeyRow): Promise<{ readonly isFirst: boolean }> {
+    return await this.#scope.administer((executor) => claimRepository(executor, row));
+  }
+
+  async deleteKeys(keyIds: readonly KeyId[]): Promise<void> {
+    await deleteKeys(this.#scope.executor, keyIds);
+  }
+
+  async forgetProject(projectId: ProjectId, deletedAt: number): Promise<DestructionOutcome> {
+    return await this.#scope.transact([projectId], (executor) => forgetProject(executor, projectId, deletedAt));
   }
 
   async readEpoch(projectId: ProjectId): Promise<EpochState | undefined> {
@@ -192,6 +295,10 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
     return await listTrash(this.#scope.executor, projectId, limit, nowAt);
   }
 
+  async takeTrash(projectId: ProjectId, items: readonly TrashItem[]): Promise<readonly TrashItem[]> {
+    return await this.#scope.transact([projectId], (executor) => takeTrash(executor, projectId, items));
+  }
+
   async confirmTrash(items: readonly TrashItem[], nowAt: number): Promise<void> {
     for (const projectId of new Set(items.map((item) => item.projectId))) {
       const trashIds = items.filter((item) => item.projectId === projectId).map((item) => item.trashId);
@@ -201,6 +308,163 @@ export class LedgerRecords implements PackLedger, KeyLedger, TrashLedger {
 
   async listProjectsWithTrash(nowAt: number): Promise<readonly ProjectId[]> {
     return await listProjectsWithTrash(this.#scope.executor, nowAt);
+  }
+
+  async listRoots(projectId: ProjectId): Promise<readonly RootBackup[]> {
+    return await listRoots(this.#scope.executor, projectId);
+  }
+
+  async reviewRecords(
+    projectId: ProjectId,
+    records: readonly RecordRef[],
+    options: { readonly isDryRun: boolean },
+  ): Promise<{ unknown: readonly RecordRef[] }> {
+    return await this.#scope.transact([projectId], async (executor) => ({
+      unknown: await reviewRecords(executor, projectId, records, options),
+    }));
+  }
+
+  async findUnnamed(projectId: ProjectId, objectNames: readonly string[]): Promise<readonly string[]> {
+    return await findUnnamed(this.#scope.executor, projectId, objectNames);
+  }
+
+  async giveUpRecord(projectId: ProjectId, record: RecordRef): Promise<boolean> {
+    return await this.#scope.transact([projectId], (executor) => giveUpRecord(executor, projectId, record));
+  }
+
+  async listLivePacks(projectId: ProjectId, afterNumber: number, limit: number): Promise<readonly LivePack[]> {
+    return await listLivePacks(this.#scope.executor, projectId, afterNumber, limit);
+  }
+
+  async condemnSlots(projectId: ProjectId, request: CondemnRequest, nowAt: number): Promise<CondemnOutcome> {
+    return await this.#scope.transact([projectId], (executor) => condemnSlots(executor, projectId, request, nowAt));
+  }
+
+  async readQuarantine(projectId: ProjectId): Promise<number | undefined> {
+    return await readQuarantine(this.#scope.executor, projectId);
+  }
+
+  /** Changes whenever a committed backup or the object of a live pack comes or goes. */
+  async readUsageState(projectId: ProjectId): Promise<string> {
+    return await readUsageState(this.#scope.executor, projectId);
+  }
+
+  async dropCompactions(projectId: ProjectId): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => dropCompactions(executor, projectId));
+  }
+
+  async beginCompaction(
+    projectId: ProjectId,
+    packId: PackId,
+    nextObjectId: ObjectId,
+  ): Promise<CompactionStart | undefined> {
+    return await this.#scope.transact([projectId], (executor) =>
+      beginCompaction(executor, projectId, packId, nextObjectId),
+    );
+  }
+
+  async finishCompaction(projectId: ProjectId, result: CompactionResult): Promise<boolean> {
+    return await this.#scope.transact([projectId], (executor) => finishCompaction(executor, projectId, result));
+  }
+
+  async abandonCompaction(
+    projectId: ProjectId,
+    compaction: { readonly packId: PackId; readonly nextObjectId: ObjectId },
+  ): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => abandonCompaction(executor, projectId, compaction));
+  }
+
+  async quarantine(projectId: ProjectId, untilAt: number): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => quarantine(executor, projectId, untilAt));
+  }
+
+  async repairPack(
+    projectId: ProjectId,
+    fromObjectId: ObjectId,
+    to: PackLocation & { readonly presentCount: number; readonly storedBytes: number },
+  ): Promise<boolean> {
+    return await this.#scope.transact([projectId], (executor) => repairPack(executor, projectId, fromObjectId, to));
+  }
+
+  async adoptBackup(
+    projectId: ProjectId,
+    backup: AdoptedBackup,
+    options: { readonly isSetBack: boolean; readonly nowAt: number },
+  ): Promise<string | undefined> {
+    return await this.#scope.transact([projectId], (executor) => adoptBackup(executor, projectId, backup, options));
+  }
+
+  async findUncommitted(projectId: ProjectId, records: readonly RecordRef[]): Promise<readonly RecordRef[]> {
+    return await findUncommitted(this.#scope.executor, projectId, records);
+  }
+
+  async markUnreadable(projectId: ProjectId, backupId: BackupId, reason: string): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => markUnreadable(executor, projectId, backupId, reason));
+  }
+
+  async takeOverEpoch(projectId: ProjectId, storedEpoch: number): Promise<EpochState> {
+    const catalogId = await this.catalogId();
+    return await this.#scope.transact([projectId], async (executor) => ({
+      catalogId,
+      epoch: await takeOverEpoch(executor, projectId, storedEpoch),
+    }));
+  }
+
+  async applyLabels(projectId: ProjectId, labels: readonly BackupLabel[]): Promise<number> {
+    return await this.#scope.transact([projectId], (executor) => applyLabels(executor, projectId, labels));
+  }
+
+  async listUnsavedLabels(limit: number): Promise<readonly { projectId: ProjectId; backupId: BackupId }[]> {
+    return await listUnsavedLabels(this.#scope.executor, limit);
+  }
+
+  async readUnsavedLabel(projectId: ProjectId, backupId: BackupId): Promise<BackupLabel | undefined> {
+    return await this.#scope.transact([projectId], (executor) => readUnsavedLabel(executor, projectId, backupId));
+  }
+
+  async confirmLabel(projectId: ProjectId, backupId: BackupId, revision: number): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => confirmLabel(executor, backupId, revision));
+  }
+
+  async enterKeys(rows: readonly WrappedKeyRow[]): Promise<void> {
+    await this.#scope.administer((executor) => enterKeys(executor, rows));
+  }
+
+  async enterPacks(projectId: ProjectId, packs: readonly Omit<AdoptedPack, 'needed'>[]): Promise<void> {
+    await this.#scope.transact([projectId], (executor) => enterPacks(executor, projectId, newUuid<JobId>(), packs));
+  }
+
+  async enterBackups(
+    projectId: ProjectId,
+    backups: readonly Omit<AdoptedBackup, 'packs'>[],
+  ): Promise<readonly AttemptId[]> {
+    return await this.#scope.transact([projectId], (executor) =>
+      enterBackups(executor, projectId, newUuid<JobId>(), backups),
+    );
+  }
+
+  async listEntered(projectId: ProjectId) {
+    return await listEntered(this.#scope.executor, projectId);
+  }
+
+  async listPacksToVerify(projectId: ProjectId, beforeAt: number, limit: number): Promise<readonly LivePack[]> {
+    return await listPacksToVerify(this.#scope.executor, projectId, beforeAt, limit);
+  }
+
+  async noteFinding(projectId: ProjectId, finding: PackFinding): Promise<boolean> {
+    return await this.#scope.transact([projectId], (executor) => noteFinding(executor, projectId, finding));
+  }
+
+  async noteBackup(projectId: ProjectId, finding: BackupFinding, nowAt: number): Promise<boolean> {
+    return await this.#scope.transact([projectId], (executor) => noteBackup(executor, projectId, finding, nowAt));
+  }
+
+  async listDamagedBackups(projectId: ProjectId): Promise<readonly (RootBackup & { readonly reason: string })[]> {
+    return await listDamagedBackups(this.#scope.executor, projectId);
+  }
+
+  async readVerification(projectId: ProjectId): Promise<VerificationState> {
+    return await readVerification(this.#scope.executor, projectId);
   }
 
   async #fenced<T>(claim: JobClaim, work: (executor: Executor) => Promise<T>): Promise<T> {

@@ -13,10 +13,10 @@ import { toLocation } from './ledger-packs.ts';
 export async function trashRecords(
   executor: Executor,
   projectId: ProjectId,
-  backupId: BackupId,
+  { backupId, recordBackupId = backupId }: { readonly backupId: BackupId; readonly recordBackupId?: BackupId },
   attemptIds: readonly AttemptId[],
 ): Promise<void> {
-  const names = attemptIds.map((attemptId) => recordName(projectId, backupId, attemptId));
+  const names = attemptIds.map((attemptId) => recordName(projectId, recordBackupId, attemptId));
   await insertTrash(executor, projectId, names, backupId);
 }
 
@@ -63,6 +63,31 @@ export async function listTrash(
     .limit(limit)
     .execute();
   return rows.map((row) => ({ trashId: row.trash_id, projectId, objectName: row.object_name }));
+}
+
+/** Those of the items that are still in the trash; from here on nobody takes them back (ledger-imports.ts). */
+export async function takeTrash(
+  executor: Executor,
+  projectId: ProjectId,
+  items: readonly TrashItem[],
+): Promise<TrashItem[]> {
+  const taken = new Map<number, string>();
+  for (const batch of splitIntoBatches(items, ROW_BATCH_COUNT)) {
+    const rows = await executor
+      .updateTable('trash')
+      .set({ is_taken: 1 })
+      .where('project_id', '=', projectId)
+      .where(
+        'trash_id',
+        'in',
+        batch.map((item) => item.trashId),
+      )
+      .returning(['trash_id', 'object_name'])
+      .execute();
+    for (const row of rows) taken.set(row.trash_id, row.object_name);
+  }
+  // By name too: a database that failed over gives numbers a second time.
+  return items.filter((item) => taken.get(item.trashId) === item.objectName);
 }
 
 export async function confirmTrash(
@@ -130,6 +155,7 @@ async function insertTrash(
       is_record: recordOf === null ? (0 as const) : (1 as const),
       backup_id: recordOf,
       deleted_at: null,
+      is_taken: 0 as const,
     }));
     await executor
       .insertInto('trash')

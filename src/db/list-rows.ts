@@ -8,7 +8,18 @@ import type { ListPage, SortDirection } from './record-types.ts';
 export type Condition = RawBuilder<SqlBool>;
 
 export type ListSpec<Key extends string> = {
-  readonly table: 'backups' | 'jobs' | 'policies' | 'shared_backups' | 'tasks' | 'traces' | 'volumes';
+  readonly table:
+    | 'backups'
+    | 'jobs'
+    | 'messages'
+    | 'policies'
+    | 'shared_backups'
+    | 'snapshots'
+    | 'tasks'
+    | 'traces'
+    | 'volume_attachments'
+    | 'volume_types'
+    | 'volumes';
   /** What each key sorts by: never null, for a null is neither before nor after anything. */
   readonly columns: Readonly<Record<Key | 'id' | 'createdAt', RawBuilder<unknown>>>;
   /** What the caller may see at all; a marker must be among it. */

@@ -1,9 +1,6 @@
-// Facts about the catalog itself: who it is, and its key for signing tokens. Each is drawn once, on first use.
-import { randomBytes } from 'node:crypto';
+// Facts about the catalog itself, each under a name; who it is, is drawn once, on first use.
 import { type CatalogId, newUuid } from '../core/ids.ts';
 import type { Scope } from './scope.ts';
-
-const SIGNING_KEY_BYTES = 32;
 
 export class MetaRecords {
   readonly #scope: Scope;
@@ -15,12 +12,6 @@ export class MetaRecords {
   async catalogId(): Promise<CatalogId> {
     // The cast is the brand: only newUuid ever makes this value.
     return (await this.#getOrSet('catalog_id', () => newUuid<CatalogId>())) as CatalogId;
-  }
-
-  /** 32 random bytes that never leave the process. */
-  async signingKey(): Promise<Buffer> {
-    const text = await this.#getOrSet('signing_key', () => randomBytes(SIGNING_KEY_BYTES).toString('base64'));
-    return Buffer.from(text, 'base64');
   }
 
   /** A fact that others keep here; undefined when never set. */

@@ -6,6 +6,15 @@ import type { Capabilities, Database, Executor } from './database.ts';
 import { createFirstTables } from './migrations/0001-first-tables.ts';
 import { createPolicies } from './migrations/0002-policies.ts';
 import { createSharingAndAudit } from './migrations/0003-sharing-audit.ts';
+import { createIdentity } from './migrations/0004-identity.ts';
+import { extendVolumes } from './migrations/0005-volumes.ts';
+import { createSnapshots } from './migrations/0006-snapshots.ts';
+import { extendBackups } from './migrations/0007-backups.ts';
+import { addPruneState } from './migrations/0010-prune.ts';
+import { createBaselineTrash } from './migrations/0011-baselines.ts';
+import { addVerification } from './migrations/0012-verify.ts';
+import { addKeyNumbers } from './migrations/0013-keys.ts';
+import { createLabels } from './migrations/0014-labels.ts';
 
 export type Migration = {
   readonly name: string;
@@ -16,6 +25,15 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0001-first-tables', run: createFirstTables },
   { name: '0002-policies', run: createPolicies },
   { name: '0003-sharing-audit', run: createSharingAndAudit },
+  { name: '0004-identity', run: createIdentity },
+  { name: '0005-volumes', run: extendVolumes },
+  { name: '0006-snapshots', run: createSnapshots },
+  { name: '0007-backups', run: extendBackups },
+  { name: '0010-prune', run: addPruneState },
+  { name: '0011-baselines', run: createBaselineTrash },
+  { name: '0012-verify', run: addVerification },
+  { name: '0013-keys', run: addKeyNumbers },
+  { name: '0014-labels', run: createLabels },
 ];
 
 /** @throws CATALOG_UNKNOWN_FORMAT when a newer version of the program has been here */

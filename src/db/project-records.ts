@@ -1,9 +1,18 @@
-// Projects: owners of everything else.
+// Projects: owners of everything else. Deleted ones stay as tombstones that only the repository's upkeep still sees.
 import type { Selectable } from 'kysely';
+import { VbsError } from '../core/errors.ts';
 import type { ProjectId, UserId } from '../core/ids.ts';
 import type { Project } from '../core/model.ts';
+import type { NewProject, ProjectChanges } from './record-types.ts';
 import type { Scope } from './scope.ts';
-import type { ProjectTable } from './tables.ts';
+import { type ProjectTable, toFlag, withoutUndefined } from './tables.ts';
+
+/** What keeps a project from being deleted. */
+export type ProjectContent = {
+  readonly volumeCount: number;
+  readonly backupCount: number;
+  readonly openJobCount: number;
+};
 
 export class ProjectRecords {
   readonly #scope: Scope;
@@ -12,7 +21,7 @@ export class ProjectRecords {
     this.#scope = scope;
   }
 
-  async insert(project: Project): Promise<void> {
+  async insert(project: NewProject): Promise<void> {
     const row = {
       project_id: project.projectId,
       name: project.name,
@@ -20,6 +29,7 @@ export class ProjectRecords {
       description: project.description,
       created_at: project.createdAt,
       epoch: null,
+      is_enabled: toFlag(project.isEnabled ?? true),
     };
     await this.#scope.executor.insertInto('projects').values(row).execute();
   }
@@ -32,6 +42,12 @@ export class ProjectRecords {
   async findByName(domainId: string, name: string): Promise<Project | undefined> {
     const row = await this.#select().where('domain_id', '=', domainId).where('name', '=', name).executeTakeFirst();
     return row === undefined ? undefined : toProject(row);
+  }
+
+  /** Callers have seen that no other project of the domain has the name. */
+  async rename(projectId: ProjectId, { name, description }: Pick<Project, 'name' | 'description'>): Promise<void> {
+    const { executor } = this.#scope;
+    await executor.updateTable('projects').set({ name, description }).where('project_id', '=', projectId).execute();
   }
 
   /** Every project, by name. */
@@ -52,8 +68,68 @@ export class ProjectRecords {
     return rows.map(toProject);
   }
 
+  async update(projectId: ProjectId, changes: ProjectChanges): Promise<void> {
+    const { name, description, isEnabled, endsTokens = false } = changes;
+    const flag = isEnabled === undefined ? undefined : toFlag(isEnabled);
+    const values = withoutUndefined({ name, description, is_enabled: flag });
+    if (Object.keys(values).length === 0 && !endsTokens) return;
+    await this.#scope.executor
+      .updateTable('projects')
+      .set(values)
+      .$if(endsTokens, (query) => query.set((row) => ({ token_generation: row('token_generation', '+', 1) })))
+      .where('project_id', '=', projectId)
+      .execute();
+  }
+
+  /** Makes a tombstone of it, frees its name, drops its policies. Holds the lock of its row from then on. */
+  async bury(projectId: ProjectId, deletedAt: number): Promise<void> {
+    await this.#scope.executor
+      .updateTable('projects')
+      .set({ name: `deleted ${projectId}`, deleted_at: deletedAt })
+      .where('project_id', '=', projectId)
+      .execute();
+    await this.#scope.executor.deleteFrom('policies').where('project_id', '=', projectId).execute();
+  }
+
+  async countContent(projectId: ProjectId): Promise<ProjectContent> {
+    const { executor } = this.#scope;
+    const row = await executor
+      .selectNoFrom([
+        executor
+          .selectFrom('volumes')
+          .select((query) => query.fn.countAll<number>().as('count'))
+          .where('project_id', '=', projectId)
+          .as('volumes'),
+        executor
+          .selectFrom('backups')
+          .select((query) => query.fn.countAll<number>().as('count'))
+          .where('project_id', '=', projectId)
+          .where('deleted_at', 'is', null)
+          .as('backups'),
+        executor
+          .selectFrom('jobs')
+          .select((query) => query.fn.countAll<number>().as('count'))
+          .where('project_id', '=', projectId)
+          .where('status', 'in', ['INIT', 'RUNNING'])
+          .as('jobs'),
+      ])
+      .executeTakeFirstOrThrow();
+    return { volumeCount: row.volumes ?? 0, backupCount: row.backups ?? 0, openJobCount: row.jobs ?? 0 };
+  }
+
+  /** @throws PROJECT_NOT_FOUND for the first that was deleted */
+  async requireLive(projectIds: readonly ProjectId[]): Promise<void> {
+    const row = await this.#scope.executor
+      .selectFrom('projects')
+      .select('project_id')
+      .where('project_id', 'in', projectIds)
+      .where('deleted_at', 'is not', null)
+      .executeTakeFirst();
+    if (row !== undefined) throw new VbsError('PROJECT_NOT_FOUND', { projectId: row.project_id });
+  }
+
   #select() {
-    return this.#scope.executor.selectFrom('projects').selectAll();
+    return this.#scope.executor.selectFrom('projects').selectAll().where('deleted_at', 'is', null);
   }
 }
 
@@ -65,5 +141,7 @@ function toProject(row: Selectable<ProjectTable>): Project {
     domainId: row.domain_id,
     description: row.description,
     createdAt: row.created_at,
+    isEnabled: row.is_enabled === 1,
+    tokenGeneration: row.token_generation,
   };
 }

@@ -1,7 +1,24 @@
 // What goes into the records and how lists are asked for. Resources themselves are those of core/model.ts.
-import type { BackupId, JobId, PolicyId, ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
-import type { JobClaim } from '../core/ledger.ts';
-import type { BackupStatus, Dialect, Job, JobKind, JobStatus, Role, Tag, Volume } from '../core/model.ts';
+import type { BackupId, JobId, PolicyId, ProjectId, SnapshotId, UserId, VolumeId, VolumeTypeId } from '../core/ids.ts';
+import type { JobClaim, RecordReference } from '../core/ledger.ts';
+import type {
+  Attachment,
+  Backup,
+  BackupStatus,
+  Dialect,
+  Job,
+  JobKind,
+  JobStatus,
+  Project,
+  QuotaResource,
+  Role,
+  Snapshot,
+  SourceVolume,
+  Tag,
+  User,
+  Volume,
+  VolumeType,
+} from '../core/model.ts';
 import type { TagSearch } from '../core/tag-search.ts';
 
 export type SortDirection = 'asc' | 'desc';
@@ -64,7 +81,26 @@ export type NewBackup = {
   readonly isIncrementalRequested: boolean;
   readonly tags: readonly Tag[];
   readonly metadata: Readonly<Record<string, string>>;
+  readonly sourceVolume: SourceVolume;
+  /** Known beforehand for backups of snapshots; the commit says when the data was frozen. */
+  readonly dataTimestampAt?: number | undefined;
+  /** What an increment is expected to be made on; the commit says what it was made on. */
+  readonly parentId?: BackupId | undefined;
+  /** The record that an imported backup stands on. */
+  readonly imported?: RecordReference & { readonly recordSha256: Uint8Array };
   readonly createdAt: number;
+};
+
+/** What the record of an imported backup says of it. */
+export type ImportedDescription = {
+  readonly volumeId: VolumeId;
+  readonly parentId: BackupId | null;
+  readonly isIncremental: boolean;
+  readonly consistency: NonNullable<Backup['consistency']>;
+  readonly objectCount: number;
+  readonly storedBytes: number;
+  readonly dataTimestampAt: number;
+  readonly updatedAt: number;
 };
 
 /** `isDamaged`: verify or a read found it unreadable; it is no parent any more until repaired. */
@@ -101,16 +137,104 @@ export type VolumeFilter = {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   readonly isBootable?: boolean | undefined;
   readonly sizeGib?: number | undefined;
-  readonly createdAt?: number | undefined;
-  readonly updatedAt?: number | undefined;
+  readonly statusLike?: string | undefined;
+  readonly descriptionLike?: string | undefined;
+  readonly createdAt?: TimeFilter | undefined;
+  readonly updatedAt?: TimeFilter | undefined;
 };
 
-export type NewVolume = Omit<Volume, 'updatedAt'>;
+export type TimeComparison = 'eq' | 'neq' | 'gt' | 'gte' | 'lt' | 'lte';
+/** All of them must hold. Epoch ms. */
+export type TimeFilter = readonly { readonly comparison: TimeComparison; readonly at: number }[];
+
+export type VolumeTotals = { readonly count: number; readonly sizeGib: number };
+
+/** Nobody has told a new volume to be read-only, nor anything of its image. */
+export type NewVolume = Omit<Volume, 'updatedAt' | 'isReadonly' | 'imageMetadata'>;
 
 /** Values that are present are written; `undefined` leaves a column alone. */
 export type VolumeChanges = Partial<{
   readonly [Key in keyof Omit<Volume, 'volumeId' | 'projectId' | 'createdAt'>]: Volume[Key] | undefined;
 }>;
+
+export type SnapshotSortKey = 'id' | 'name' | 'status' | 'size' | 'createdAt' | 'updatedAt' | 'volumeId';
+
+export type SnapshotFilter = {
+  readonly projectId?: ProjectId | undefined;
+  readonly name?: string | undefined;
+  readonly status?: string | undefined;
+  readonly volumeId?: string | undefined;
+  readonly availabilityZone?: string | undefined;
+  /** Substrings, case-sensitive. */
+  readonly nameLike?: string | undefined;
+  readonly statusLike?: string | undefined;
+  readonly volumeIdLike?: string | undefined;
+  /** Every pair must be in the snapshot's metadata. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+};
+
+/** A snapshot as it is accepted: `creating`, without anything at the driver yet. */
+export type NewSnapshot = Omit<
+  Snapshot,
+  'status' | 'source' | 'consistency' | 'frozenAt' | 'progressPercent' | 'updatedAt'
+>;
+
+export type SnapshotChanges = Partial<{
+  readonly [Key in
+    | 'name'
+    | 'description'
+    | 'status'
+    | 'source'
+    | 'consistency'
+    | 'frozenAt'
+    | 'progressPercent'
+    | 'metadata'
+    | 'updatedAt']: Snapshot[Key] | undefined;
+}>;
+
+export type AttachmentSortKey = 'id' | 'createdAt';
+export type AttachmentFilter = {
+  readonly projectId?: ProjectId | undefined;
+  readonly volumeId?: string | undefined;
+  readonly serverId?: string | undefined;
+  readonly status?: string | undefined;
+};
+export type NewAttachment = Omit<Attachment, 'updatedAt'>;
+export type AttachmentChanges = Partial<
+  Pick<Attachment, 'hostName' | 'device' | 'mode' | 'status' | 'connector' | 'attachedAt' | 'updatedAt'>
+>;
+
+export type VolumeTypeSortKey = 'id' | 'name' | 'createdAt' | 'updatedAt';
+export type VolumeTypeFilter = {
+  readonly isPublic?: boolean | undefined;
+  /** Public ones and those that the project was given access to. */
+  readonly visibleTo?: ProjectId | undefined;
+};
+export type VolumeTypeChanges = Partial<
+  Pick<VolumeType, 'name' | 'description' | 'isPublic' | 'extraSpecs' | 'updatedAt'>
+>;
+
+export type MessageSortKey = 'id' | 'createdAt' | 'event' | 'resourceType' | 'resourceId';
+export type MessageFilter = {
+  readonly projectId: ProjectId;
+  readonly event?: string | undefined;
+  readonly resourceType?: string | undefined;
+  readonly resourceId?: string | undefined;
+};
+
+/** A limit that somebody set; `typeId` is empty for what counts volumes of all types. */
+export type SetLimit = { readonly resource: QuotaResource; readonly typeId: VolumeTypeId | ''; readonly limit: number };
+
+/** What exists, whatever its state, and what is still being made. */
+export type Counted = { readonly used: number; readonly reserved: number };
+
+/** What a project, or one type of volumes in it, takes up. */
+export type StockUsage = {
+  readonly volumes: Counted;
+  readonly snapshots: Counted;
+  /** GiB of volumes and snapshots, each rounded up. */
+  readonly gigabytes: Counted;
+};
 
 export type JobFilter = {
   readonly projectId?: ProjectId | undefined;
@@ -153,6 +277,7 @@ export type TraceSortKey = 'id' | 'createdAt';
 export type OpenJobQuery = { readonly projectId: ProjectId; readonly kinds: readonly JobKind[] } & (
   | { readonly backupId: BackupId }
   | { readonly volumeId: VolumeId }
+  | { readonly snapshotId: SnapshotId }
 );
 
 export type JobSortKey = 'id' | 'createdAt';
@@ -187,6 +312,27 @@ export type JobOutcome =
   | { readonly status: 'FAIL'; readonly errorCode: string; readonly failReason: string };
 
 export type RoleAssignment = { readonly projectId: ProjectId; readonly role: Role };
+export type RoleGrant = RoleAssignment & { readonly userId: UserId };
+export type RoleGrantFilter = {
+  readonly userId?: UserId | undefined;
+  readonly projectId?: ProjectId | undefined;
+  readonly role?: Role | undefined;
+};
+
+export type NewUser = Pick<User, 'userId' | 'name' | 'domainId' | 'passwordHash' | 'isEnabled'> &
+  Partial<Pick<User, 'description' | 'email' | 'defaultProjectId'>>;
+/** Values that are present are written; `endsTokens` ends every token of the user. */
+export type UserChanges = Partial<{
+  readonly [Key in 'name' | 'passwordHash' | 'isEnabled' | 'description' | 'email' | 'defaultProjectId']:
+    | User[Key]
+    | undefined;
+}> & { readonly endsTokens?: boolean | undefined };
+
+export type NewProject = Omit<Project, 'isEnabled' | 'tokenGeneration'> & { readonly isEnabled?: boolean };
+/** As `UserChanges`, for tokens scoped to the project. */
+export type ProjectChanges = Partial<{
+  readonly [Key in 'name' | 'description' | 'isEnabled']: Project[Key] | undefined;
+}> & { readonly endsTokens?: boolean | undefined };
 
 export type QuotaUsage = {
   /** Backups that exist and are past creation. */

@@ -9,7 +9,7 @@ import { describeFault, isUniqueViolation, toCatalogError } from './sqlite-error
 import { SqliteWriter } from './sqlite-writer.ts';
 import type { Tables } from './tables.ts';
 
-const capabilities: Capabilities = {
+export const sqliteCapabilities: Capabilities = {
   isSingleProcess: true,
   // SQLite compares text by bytes unless told otherwise.
   textType: sql`text`,
@@ -42,7 +42,7 @@ export async function openSqlite(path: string): Promise<OpenedDatabase> {
   const writer = await SqliteWriter.open(path);
   const reader = await openReader(path, writer);
   const kysely = new Kysely<Tables>({ dialect: new NodeSqliteDialect({ path, writer, reader }) });
-  return { kysely, capabilities, close: () => kysely.destroy() };
+  return { kysely, capabilities: sqliteCapabilities, close: () => kysely.destroy() };
 }
 
 async function openReader(path: string, writer: SqliteWriter): Promise<SqliteConnection> {

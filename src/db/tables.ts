@@ -13,6 +13,12 @@ export type ProjectTable = {
   created_at: Fixed<number>;
   /** Null until the project has an epoch object in the store. */
   epoch: number | null;
+  is_enabled: Generated<Flag>;
+  token_generation: Generated<number>;
+  /** Tombstone: the project is gone for everybody, the row still owns what the repository has not let go. */
+  deleted_at: Generated<number | null>;
+  /** Prune condemns nothing before this instant: the project was adopted a short time ago. */
+  condemn_after: Generated<number | null>;
 };
 
 export type UserTable = {
@@ -21,6 +27,31 @@ export type UserTable = {
   domain_id: Fixed<string>;
   password_hash: string;
   is_enabled: Flag;
+  description: Generated<string>;
+  email: Generated<string | null>;
+  default_project_id: Generated<string | null>;
+  token_generation: Generated<number>;
+};
+
+export type ApplicationCredentialTable = {
+  credential_id: Fixed<string>;
+  user_id: Fixed<string>;
+  project_id: Fixed<string>;
+  name: Fixed<string>;
+  description: Fixed<string | null>;
+  secret_hash: Fixed<string>;
+  /** JSON array. */
+  roles: Fixed<string>;
+  is_unrestricted: Fixed<Flag>;
+  expires_at: Fixed<number | null>;
+  created_at: Fixed<number>;
+};
+
+export type TokenKeyTable = {
+  key_id: Fixed<string>;
+  secret: Fixed<Uint8Array>;
+  created_at: Fixed<number>;
+  keep_until: number;
 };
 
 export type RoleAssignmentTable = { user_id: Fixed<string>; project_id: Fixed<string>; role: Fixed<string> };
@@ -44,15 +75,79 @@ export type VolumeTable = {
   is_bootable: Flag;
   metadata: string;
   source_backup_id: string | null;
+  source_snapshot_id: string | null;
+  source_volume_id: string | null;
   created_at: Fixed<number>;
   updated_at: number | null;
+  /** Null = nobody has said. */
+  is_readonly: Flag | null;
+  image_metadata: string;
+};
+
+export type VolumeTypeTable = {
+  type_id: Fixed<string>;
+  name: string;
+  description: string | null;
+  is_public: Flag;
+  extra_specs: string;
+  created_at: Fixed<number>;
+  updated_at: number | null;
+};
+
+/** Projects that may use a type which is not public. */
+export type VolumeTypeAccessTable = { type_id: Fixed<string>; project_id: Fixed<string> };
+
+export type AttachmentTable = {
+  attachment_id: Fixed<string>;
+  volume_id: Fixed<string>;
+  project_id: Fixed<string>;
+  server_id: string | null;
+  host_name: string | null;
+  device: string | null;
+  mode: string | null;
+  status: string;
+  /** JSON, as the client gave it; null while there is none. */
+  connector: string | null;
+  created_at: Fixed<number>;
+  updated_at: number | null;
+  attached_at: number | null;
+};
+
+/** `type_id` is empty for what counts volumes of all types. */
+export type QuotaLimitTable = {
+  project_id: Fixed<string>;
+  resource: Fixed<string>;
+  type_id: Fixed<string>;
+  hard_limit: number;
+};
+export type QuotaDefaultTable = { resource: Fixed<string>; type_id: Fixed<string>; hard_limit: number };
+
+export type ServiceStateTable = {
+  service: Fixed<string>;
+  host: Fixed<string>;
+  is_disabled: Flag;
+  disabled_reason: string | null;
+  updated_at: number;
+};
+
+export type MessageTable = {
+  message_id: Fixed<string>;
+  project_id: Fixed<string>;
+  event: Fixed<string>;
+  resource_type: Fixed<string>;
+  resource_id: Fixed<string>;
+  error_code: Fixed<string>;
+  detail: Fixed<string>;
+  job_id: Fixed<string | null>;
+  created_at: Fixed<number>;
 };
 
 export type BackupTable = {
   backup_id: Fixed<string>;
   project_id: Fixed<string>;
   user_id: Fixed<string>;
-  volume_id: Fixed<string>;
+  /** All zeros until an import has read it from the record. */
+  volume_id: string;
   job_id: Fixed<string>;
   name: string | null;
   description: string | null;
@@ -80,10 +175,37 @@ export type BackupTable = {
   is_record_trashed: Flag;
   /** Set when a policy made it. */
   policy_id: Fixed<string | null>;
+  /** Whose record an imported backup stands on; null: its own. */
+  record_backup_id: Fixed<string | null>;
+  /** Of the volume, at the time of the backup. */
+  is_volume_bootable: Flag;
+  volume_metadata: string;
   created_at: Fixed<number>;
   updated_at: number | null;
   /** Tombstone: the backup is gone for everybody, the row still names its record. */
   deleted_at: number | null;
+};
+
+export type SnapshotTable = {
+  snapshot_id: Fixed<string>;
+  project_id: Fixed<string>;
+  user_id: Fixed<string>;
+  volume_id: Fixed<string>;
+  name: string | null;
+  description: string | null;
+  status: string;
+  size_bytes: Fixed<number>;
+  driver: Fixed<string>;
+  source: string;
+  consistency: string | null;
+  frozen_at: number | null;
+  progress_percent: number;
+  is_bootable: Fixed<Flag>;
+  volume_type: Fixed<string>;
+  availability_zone: Fixed<string>;
+  metadata: string;
+  created_at: Fixed<number>;
+  updated_at: number | null;
 };
 
 export type BackupTagTable = { backup_id: string; tag_index: number; key: string; value: string };
@@ -132,7 +254,12 @@ export type PackTable = {
   bad: Uint8Array | null;
   is_closed: Flag;
   slot_count: number;
+  /** Of the current object. */
   stored_bytes: number;
+  /** Slots that compactions left out of the current object. */
+  dropped_count: Generated<number>;
+  /** When it was last verified as a whole, or else written; 0 = unknown, or wanted soon. */
+  verified_at: Generated<number>;
 };
 
 export type PinTable = { job_id: string; backup_id: string };
@@ -180,11 +307,20 @@ export type TrashTable = {
   backup_id: string | null;
   /** When the first deletion was confirmed; null before. */
   deleted_at: number | null;
+  /** A sweep may be deleting it: it cannot be taken back any more. */
+  is_taken: Flag;
 };
 
 export type HookTable = { hook: Uint8Array; pack_number: number };
-export type KeyTable = { key_id: string; project_id: string | null; wrapped: Uint8Array };
+export type KeyTable = {
+  key_id: string;
+  project_id: string | null;
+  wrapped: Uint8Array;
+  /** Ascending in the order in which keys were first saved. */
+  key_number: number;
+};
 export type BaselineTable = { volume_id: string; backup_id: string; driver: string; state: string };
+export type BaselineTrashTable = { trash_id: Generated<number>; driver: string; state: string };
 
 export type PolicyTable = {
   policy_id: Fixed<string>;
@@ -230,6 +366,9 @@ export type TaskTable = {
   seen_at: number;
 };
 
+/** Of a backup that was changed after it was made. `saved_revision`: the one that the repository has; 0: none. */
+export type LabelTable = { backup_id: string; revision: number; saved_revision: number };
+
 export type MetaTable = { name: string; value: string };
 export type MigrationTable = { name: string };
 
@@ -238,7 +377,17 @@ export type Tables = {
   users: UserTable;
   role_assignments: RoleAssignmentTable;
   revoked_tokens: RevokedTokenTable;
+  application_credentials: ApplicationCredentialTable;
+  token_keys: TokenKeyTable;
   volumes: VolumeTable;
+  snapshots: SnapshotTable;
+  volume_types: VolumeTypeTable;
+  volume_type_access: VolumeTypeAccessTable;
+  volume_attachments: AttachmentTable;
+  quota_limits: QuotaLimitTable;
+  quota_defaults: QuotaDefaultTable;
+  service_states: ServiceStateTable;
+  messages: MessageTable;
   backups: BackupTable;
   backup_tags: BackupTagTable;
   jobs: JobTable;
@@ -253,11 +402,13 @@ export type Tables = {
   hooks: HookTable;
   keys: KeyTable;
   baselines: BaselineTable;
+  baseline_trash: BaselineTrashTable;
   policies: PolicyTable;
   policy_tags: PolicyTagTable;
   policy_volumes: PolicyVolumeTable;
   policy_runs: PolicyRunTable;
   tasks: TaskTable;
+  labels: LabelTable;
   meta: MetaTable;
   migrations: MigrationTable;
 };

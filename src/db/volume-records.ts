@@ -1,11 +1,22 @@
 // Volumes: rows of disks that the service made or adopted.
-import { type Selectable, sql, type Updateable } from 'kysely';
+import { type RawBuilder, type Selectable, type SqlBool, sql, type Updateable } from 'kysely';
 import { GIB } from '../core/bytes.ts';
 import { VbsError } from '../core/errors.ts';
-import type { BackupId, ProjectId, UserId, VolumeId } from '../core/ids.ts';
+import type { BackupId, ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
 import type { Volume, VolumeStatus } from '../core/model.ts';
-import { type Condition, equals, type ListSpec, listRows } from './list-rows.ts';
-import type { ListPage, ListResult, NewVolume, VolumeChanges, VolumeFilter, VolumeSortKey } from './record-types.ts';
+import { trashBaselines } from './baseline-records.ts';
+import { allOf, type Condition, equals, type ListSpec, listRows } from './list-rows.ts';
+import type {
+  ListPage,
+  ListResult,
+  NewVolume,
+  TimeComparison,
+  TimeFilter,
+  VolumeChanges,
+  VolumeFilter,
+  VolumeSortKey,
+  VolumeTotals,
+} from './record-types.ts';
 import type { Scope } from './scope.ts';
 import { toFlag, type VolumeTable, withoutUndefined } from './tables.ts';
 
@@ -48,7 +59,11 @@ export class VolumeRecords {
       is_bootable: toFlag(volume.isBootable),
       metadata: JSON.stringify(volume.metadata),
       source_backup_id: volume.sourceBackupId,
+      source_snapshot_id: volume.sourceSnapshotId,
+      source_volume_id: volume.sourceVolumeId,
       updated_at: null,
+      is_readonly: null,
+      image_metadata: '{}',
     };
     await this.#withSource(volume.source, () => this.#scope.executor.insertInto('volumes').values(row).execute());
   }
@@ -58,6 +73,12 @@ export class VolumeRecords {
       .where('volume_id', '=', volumeId)
       .where('project_id', '=', projectId)
       .executeTakeFirst();
+    return row === undefined ? undefined : toVolume(row);
+  }
+
+  /** In whichever project. */
+  async find(volumeId: VolumeId): Promise<Volume | undefined> {
+    const row = await this.#select().where('volume_id', '=', volumeId).executeTakeFirst();
     return row === undefined ? undefined : toVolume(row);
   }
 
@@ -79,7 +100,7 @@ export class VolumeRecords {
 
   async delete(volumeId: VolumeId): Promise<void> {
     const { executor } = this.#scope;
-    await executor.deleteFrom('baselines').where('volume_id', '=', volumeId).execute();
+    await trashBaselines(executor, { volumeId });
     await executor.deleteFrom('volumes').where('volume_id', '=', volumeId).execute();
   }
 
@@ -103,13 +124,45 @@ export class VolumeRecords {
       ...equals('name', filter.name),
       ...(filter.nameLike === undefined ? [] : [capabilities.contains('name', filter.nameLike)]),
       ...equals('status', filter.status),
+      ...(filter.statusLike === undefined ? [] : [capabilities.contains('status', filter.statusLike)]),
+      ...(filter.descriptionLike === undefined ? [] : [capabilities.contains('description', filter.descriptionLike)]),
       ...equals('availability_zone', filter.availabilityZone),
-      ...equals('created_at', filter.createdAt),
-      ...equals('updated_at', filter.updatedAt),
+      ...compareTimes('created_at', filter.createdAt),
+      ...compareTimes('updated_at', filter.updatedAt),
       ...equals('is_bootable', filter.isBootable === undefined ? undefined : toFlag(filter.isBootable)),
       ...(filter.sizeGib === undefined ? [] : [isSizeGib(filter.sizeGib)]),
       ...members.map(([key, value]) => capabilities.hasMember('metadata', key, value)),
     ];
+  }
+
+  /** Count and size of what `list` would show. */
+  async sum(filter: VolumeFilter): Promise<VolumeTotals> {
+    const row = await this.#scope.executor
+      .selectFrom('volumes')
+      .select((query) => [
+        query.fn.countAll<number>().as('count'),
+        // PostgreSQL adds bigints up to a numeric, which would arrive as text.
+        sql<number>`cast(coalesce(sum((size_bytes + ${sql.lit(GIB - 1)}) / ${sql.lit(GIB)}), 0) as bigint)`.as(
+          'size_gib',
+        ),
+      ])
+      .where(allOf([...equals('project_id', filter.projectId), ...this.#conditions(filter)]))
+      .executeTakeFirstOrThrow();
+    return { count: row.count, sizeGib: row.size_gib };
+  }
+
+  /** Every different metadata that is not empty. */
+  async listMetadata(projectId: ProjectId | undefined): Promise<Volume['metadata'][]> {
+    const rows = await this.#scope.executor
+      .selectFrom('volumes')
+      .select('metadata')
+      .distinct()
+      .where('metadata', '<>', '{}')
+      .where(allOf(equals('project_id', projectId)))
+      .orderBy('metadata')
+      .execute();
+    // The cast: `insert` and `update` write typed values only.
+    return rows.map((row) => JSON.parse(row.metadata) as Record<string, string>);
   }
 
   async #withSource<T>(source: string, write: () => Promise<T>): Promise<T> {
@@ -126,6 +179,19 @@ export class VolumeRecords {
   #select() {
     return this.#scope.executor.selectFrom('volumes').selectAll();
   }
+}
+
+const OPERATORS: Readonly<Record<TimeComparison, RawBuilder<unknown>>> = {
+  eq: sql`=`,
+  neq: sql`<>`,
+  gt: sql`>`,
+  gte: sql`>=`,
+  lt: sql`<`,
+  lte: sql`<=`,
+};
+
+function compareTimes(column: 'created_at' | 'updated_at', filter: TimeFilter = []): Condition[] {
+  return filter.map(({ comparison, at }) => sql<SqlBool>`${sql.ref(column)} ${OPERATORS[comparison]} ${at}`);
 }
 
 /** The API's size is in whole GiB, rounded up. */
@@ -149,7 +215,12 @@ function toColumns(changes: VolumeChanges): Updateable<VolumeTable> {
     is_bootable: changes.isBootable === undefined ? undefined : toFlag(changes.isBootable),
     metadata: changes.metadata === undefined ? undefined : JSON.stringify(changes.metadata),
     source_backup_id: changes.sourceBackupId,
+    source_snapshot_id: changes.sourceSnapshotId,
+    source_volume_id: changes.sourceVolumeId,
     updated_at: changes.updatedAt,
+    is_readonly:
+      changes.isReadonly === undefined || changes.isReadonly === null ? changes.isReadonly : toFlag(changes.isReadonly),
+    image_metadata: changes.imageMetadata === undefined ? undefined : JSON.stringify(changes.imageMetadata),
   };
   return withoutUndefined(columns);
 }
@@ -173,7 +244,11 @@ export function toVolume(row: Selectable<VolumeTable>): Volume {
     isBootable: row.is_bootable === 1,
     metadata: JSON.parse(row.metadata) as Record<string, string>,
     sourceBackupId: row.source_backup_id as BackupId | null,
+    sourceSnapshotId: row.source_snapshot_id as SnapshotId | null,
+    sourceVolumeId: row.source_volume_id as VolumeId | null,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+    isReadonly: row.is_readonly === null ? null : row.is_readonly === 1,
+    imageMetadata: JSON.parse(row.image_metadata) as Record<string, string>,
   };
 }

@@ -1,0 +1,324 @@
+// Adoption's transactions (src/engine/README.md): what only the store knows gets rows. Callers hold the project's lock.
+import { countCommon } from '../core/bitmap.ts';
+import { type BackupId, type JobId, newUuid, type ObjectId, type ProjectId } from '../core/ids.ts';
+import type { AdoptedBackup, AdoptedPack, PackLocation, RecordRef } from '../core/ledger.ts';
+import { packObjectName, recordName } from '../core/object-names.ts';
+import { ROW_BATCH_COUNT, splitIntoBatches } from './batches.ts';
+import type { Executor } from './database.ts';
+import { endJob } from './job-records.ts';
+import { retireWrittenPacks } from './ledger-trash.ts';
+
+export async function quarantine(executor: Executor, projectId: ProjectId, untilAt: number): Promise<void> {
+  await executor
+    .updateTable('projects')
+    .set({ condemn_after: untilAt })
+    .where('project_id', '=', projectId)
+    .where((query) => query.or([query('condemn_after', 'is', null), query('condemn_after', '<', untilAt)]))
+    .execute();
+}
+
+export async function repairPack(
+  executor: Executor,
+  projectId: ProjectId,
+  fromObjectId: ObjectId,
+  to: PackLocation & { readonly presentCount: number; readonly storedBytes: number },
+): Promise<boolean> {
+  // What is in the trash was dead before this catalog was set back, and is deleted at any moment.
+  if (await isTrash(executor, projectId, packObjectName(projectId, to))) {
+    return false;
+  }
+  const row = await executor
+    .selectFrom('packs')
+    .select('slot_count')
+    .where('pack_id', '=', to.packId)
+    .where('project_id', '=', projectId)
+    .where('state', '=', 'live')
+    .where('object_id', '=', fromObjectId)
+    .executeTakeFirst();
+  if (row === undefined) {
+    return false;
+  }
+  const dropped_count = Math.max(0, row.slot_count - to.presentCount);
+  await executor
+    .updateTable('packs')
+    .set({ object_id: to.objectId, next_object_id: null, dropped_count, stored_bytes: to.storedBytes })
+    .where('pack_id', '=', to.packId)
+    .execute();
+  return true;
+}
+
+type AdoptionOptions = { readonly isSetBack: boolean; readonly nowAt: number };
+
+export async function adoptBackup(
+  executor: Executor,
+  projectId: ProjectId,
+  backup: AdoptedBackup,
+  options: AdoptionOptions,
+): Promise<string | undefined> {
+  const known = await executor
+    .selectFrom('backups')
+    .select(['project_id', 'job_id', 'attempt_id', 'deleted_at', 'is_record_trashed'])
+    .where('backup_id', '=', backup.backupId)
+    .executeTakeFirst();
+  const isUnfinished =
+    known?.project_id === projectId &&
+    known.attempt_id === null &&
+    known.deleted_at === null &&
+    known.is_record_trashed === 0;
+  if (known !== undefined && !(isUnfinished && options.isSetBack)) {
+    return 'the catalog has a backup of this id, which another attempt wrote or writes';
+  }
+  const refusal = await checkPacks(executor, projectId, backup.packs, options);
+  if (refusal !== undefined) {
+    return refusal;
+  }
+  if (known === undefined) {
+    const jobId = newUuid<JobId>();
+    await takePacks(executor, projectId, jobId, backup.packs);
+    await insertBackup(executor, projectId, jobId, backup);
+    return undefined;
+  }
+  // The cast: `beginBackup` took it from a typed value.
+  const jobId = known.job_id as JobId;
+  await takePacks(executor, projectId, jobId, backup.packs);
+  await takeOutOfTrash(executor, projectId, [recordName(projectId, backup.backupId, backup.attemptId)]);
+  await executor
+    .updateTable('backups')
+    .set(committedColumns(backup))
+    .where('backup_id', '=', backup.backupId)
+    .execute();
+  await endWriter(executor, projectId, jobId, options.nowAt);
+  return undefined;
+}
+
+/** Why the packs cannot be relied on; undefined when they can. */
+async function checkPacks(
+  executor: Executor,
+  projectId: ProjectId,
+  packs: readonly AdoptedPack[],
+  { isSetBack }: AdoptionOptions,
+): Promise<string | undefined> {
+  for (const batch of splitIntoBatches(packs, ROW_BATCH_COUNT)) {
+    const packIds = batch.map((pack) => pack.packId);
+    const rows = await executor.selectFrom('packs').selectAll().where('pack_id', 'in', packIds).execute();
+    const byId = new Map(rows.map((row) => [row.pack_id, row]));
+    for (const pack of batch) {
+      const row = byId.get(pack.packId);
+      if (row === undefined) {
+        continue;
+      }
+      const isAsSeen = row.project_id === projectId && row.object_id === pack.objectId;
+      if (!isAsSeen || (row.state !== 'live' && !isSetBack)) {
+        return `pack ${pack.packId} is not what it was when it was looked at`;
+      }
+      if (countCommon(row.condemned, pack.needed) > 0) {
+        return `chunks of pack ${pack.packId} that it needs were condemned`;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Packs without a row get one; those of writers that are taken for unfinished or failed become live. */
+async function takePacks(
+  executor: Executor,
+  projectId: ProjectId,
+  jobId: JobId,
+  packs: readonly AdoptedPack[],
+): Promise<void> {
+  for (const batch of splitIntoBatches(packs, ROW_BATCH_COUNT)) {
+    const rows = await executor
+      .selectFrom('packs')
+      .select(['pack_id', 'state'])
+      .where(
+        'pack_id',
+        'in',
+        batch.map((pack) => pack.packId),
+      )
+      .execute();
+    const states = new Map(rows.map((row) => [row.pack_id, row.state]));
+    await insertPacks(
+      executor,
+      projectId,
+      jobId,
+      batch.filter((pack) => !states.has(pack.packId)),
+    );
+    for (const pack of batch.filter(({ packId }) => states.has(packId) && states.get(packId) !== 'live')) {
+      const { slotCount: slot_count, storedBytes: stored_bytes, packId } = pack;
+      const changes = { state: 'live' as const, slot_count, stored_bytes, next_object_id: null };
+      await executor.updateTable('packs').set(changes).where('pack_id', '=', packId).execute();
+      await takeOutOfTrash(executor, projectId, [packObjectName(projectId, pack)]);
+    }
+  }
+}
+
+async function takeOutOfTrash(executor: Executor, projectId: ProjectId, names: readonly string[]): Promise<void> {
+  await executor.deleteFrom('trash').where('project_id', '=', projectId).where('object_name', 'in', names).execute();
+}
+
+/** The job that wrote the backup has done its work, though this catalog did not know. */
+async function endWriter(executor: Executor, projectId: ProjectId, jobId: JobId, nowAt: number): Promise<void> {
+  await retireWrittenPacks(executor, projectId, jobId);
+  const job = await executor.selectFrom('jobs').select('attempt').where('job_id', '=', jobId).executeTakeFirst();
+  if (job !== undefined) {
+    await endJob(executor, { jobId, projectId, attempt: job.attempt }, { status: 'SUCCESS' }, nowAt);
+  }
+}
+
+export async function findUncommitted(
+  executor: Executor,
+  projectId: ProjectId,
+  records: readonly RecordRef[],
+): Promise<RecordRef[]> {
+  const found = new Set<string>();
+  for (const batch of splitIntoBatches(records, ROW_BATCH_COUNT)) {
+    const attemptIds = batch.map((record) => record.attemptId);
+    const rows = await executor
+      .selectFrom('attempts')
+      .innerJoin('backups', 'backups.backup_id', 'attempts.backup_id')
+      .select('attempts.attempt_id')
+      .where('attempts.attempt_id', 'in', attemptIds)
+      .where('backups.project_id', '=', projectId)
+      .where('backups.attempt_id', 'is', null)
+      .where('backups.deleted_at', 'is', null)
+      .where('backups.is_record_trashed', '=', 0)
+      .execute();
+    for (const row of rows) {
+      found.add(row.attempt_id);
+    }
+  }
+  return records.filter((record) => found.has(record.attemptId));
+}
+
+async function insertPacks(
+  executor: Executor,
+  projectId: ProjectId,
+  jobId: JobId,
+  packs: readonly AdoptedPack[],
+): Promise<void> {
+  for (const batch of splitIntoBatches(packs, ROW_BATCH_COUNT)) {
+    const rows = batch.map((pack) => toPackRow(projectId, jobId, pack));
+    await executor.insertInto('packs').values(rows).execute();
+  }
+}
+
+export function toPackRow(projectId: ProjectId, jobId: JobId, pack: Omit<AdoptedPack, 'needed'>) {
+  return {
+    pack_id: pack.packId,
+    project_id: projectId,
+    kind: pack.kind,
+    state: 'live' as const,
+    job_id: jobId,
+    object_id: pack.objectId,
+    next_object_id: null,
+    condemned: null,
+    bad: null,
+    is_closed: 0 as const,
+    slot_count: pack.slotCount,
+    stored_bytes: pack.storedBytes,
+    dropped_count: pack.slotCount - pack.presentCount,
+  };
+}
+
+function committedColumns(backup: Omit<AdoptedBackup, 'packs'>) {
+  return {
+    status: 'available',
+    size_bytes: backup.sizeBytes,
+    is_incremental: backup.isIncremental ? (1 as const) : (0 as const),
+    parent_id: backup.parentId,
+    object_count: backup.objectCount,
+    stored_bytes: backup.storedBytes,
+    consistency: backup.consistency,
+    data_timestamp_at: backup.dataTimestampAt,
+    fail_reason: null,
+    attempt_id: backup.attemptId,
+    record_sha256: backup.recordSha256,
+    is_damaged: 0 as const,
+  };
+}
+
+async function insertBackup(
+  executor: Executor,
+  projectId: ProjectId,
+  jobId: JobId,
+  backup: AdoptedBackup,
+): Promise<void> {
+  await executor
+    .insertInto('backups')
+    .values(toBackupRow(projectId, jobId, backup))
+    .execute();
+  const tags = toTagRows(backup);
+  if (tags.length > 0) {
+    await executor.insertInto('backup_tags').values(tags).execute();
+  }
+}
+
+/** The row of a backup that only the store knew. Who asked for it, and how, is not in the record. */
+export function toBackupRow(projectId: ProjectId, jobId: JobId, backup: Omit<AdoptedBackup, 'packs'>) {
+  return {
+    ...committedColumns(backup),
+    backup_id: backup.backupId,
+    project_id: projectId,
+    user_id: '',
+    volume_id: backup.volumeId,
+    job_id: jobId,
+    name: backup.name,
+    description: backup.description,
+    dialect: 'vbs',
+    container: null,
+    availability_zone: null,
+    snapshot_id: null,
+    is_incremental_requested: backup.isIncremental ? (1 as const) : (0 as const),
+    metadata: '{}',
+    is_record_trashed: 0 as const,
+    record_backup_id: null,
+    is_volume_bootable: backup.isVolumeBootable === true ? (1 as const) : (0 as const),
+    volume_metadata: JSON.stringify(backup.volumeMetadata ?? {}),
+    policy_id: null,
+    created_at: backup.createdAt,
+    updated_at: null,
+    deleted_at: null,
+  };
+}
+
+export function toTagRows({ backupId, tags }: Pick<AdoptedBackup, 'backupId' | 'tags'>) {
+  return tags.map(({ key, value }, tag_index) => ({ backup_id: backupId, tag_index, key, value }));
+}
+
+export async function markUnreadable(
+  executor: Executor,
+  projectId: ProjectId,
+  backupId: BackupId,
+  reason: string,
+): Promise<void> {
+  await executor
+    .updateTable('backups')
+    .set({ status: 'error', fail_reason: reason, is_damaged: 1 })
+    .where('backup_id', '=', backupId)
+    .where('project_id', '=', projectId)
+    .where('is_record_trashed', '=', 0)
+    .where('status', 'not in', ['deleting', 'error_deleting'])
+    .execute();
+}
+
+/** The catalog's part of taking a project over: above everything that either of the two has said. */
+export async function takeOverEpoch(executor: Executor, projectId: ProjectId, storedEpoch: number): Promise<number> {
+  const row = await executor
+    .selectFrom('projects')
+    .select('epoch')
+    .where('project_id', '=', projectId)
+    .executeTakeFirstOrThrow();
+  const epoch = Math.max(row.epoch ?? 0, storedEpoch) + 1;
+  await executor.updateTable('projects').set({ epoch }).where('project_id', '=', projectId).execute();
+  return epoch;
+}
+
+async function isTrash(executor: Executor, projectId: ProjectId, objectName: string): Promise<boolean> {
+  const row = await executor
+    .selectFrom('trash')
+    .select('trash_id')
+    .where('project_id', '=', projectId)
+    .where('object_name', '=', objectName)
+    .executeTakeFirst();
+  return row !== undefined;
+}
