@@ -5,6 +5,7 @@ import { VbsError } from '../core/errors.ts';
 import type { JobId, ProjectId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
 import {
+  JOB_COPY_MAX,
   JOB_CRASH_MAX,
   JOB_DELETE_MAX,
   JOB_FAILURE_MAX,
@@ -35,7 +36,10 @@ export type JobRunnerDeps = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly handlers: JobHandlers;
-  /** Backups, restores and exports at once; deletions have places of their own. */
+  /**
+   * Backups, restores, exports and verifications at once; snapshots and copies have places of their own, and deletions
+   * too.
+   */
   readonly maxJobs: number;
   /** Names this process in the rows of its jobs. */
   readonly runnerId: string;
@@ -43,8 +47,9 @@ export type JobRunnerDeps = {
 
 /** Kinds that share places. */
 const KIND_GROUPS: readonly (readonly JobKind[])[] = [
-  ['backup', 'restore', 'export'],
-  ['delete-backup', 'delete-volume'],
+  ['backup', 'restore', 'export', 'verify'],
+  ['create-snapshot', 'copy-volume', 'revert-volume'],
+  ['delete-backup', 'delete-volume', 'delete-snapshot', 'import-backup'],
 ];
 const HEARTBEAT_MS = JOB_LEASE_MS / 3;
 const RETRY_FACTOR = 4;
@@ -197,8 +202,14 @@ export class JobRunner {
   }
 
   #freePlaces(group: readonly JobKind[]): number {
-    const places = group.includes('backup') ? this.#deps.maxJobs : JOB_DELETE_MAX;
-    return places - [...this.#running.values()].filter(({ taken }) => group.includes(taken.job.kind)).length;
+    return (
+      this.#placesOf(group) - [...this.#running.values()].filter(({ taken }) => group.includes(taken.job.kind)).length
+    );
+  }
+
+  #placesOf(group: readonly JobKind[]): number {
+    if (group.includes('backup')) return this.#deps.maxJobs;
+    return group.includes('copy-volume') ? JOB_COPY_MAX : JOB_DELETE_MAX;
   }
 
   async #take(job: Job, nowAt: number): Promise<boolean> {

@@ -1,51 +1,30 @@
 // Backups: accepted, listed, deleted, restored, read. Each request is checked and entered in one transaction under the
 // project's lock, together with the job that does the work, so what was accepted survives any crash.
-import { bytesToGib } from '../core/bytes.ts';
 import { VbsError } from '../core/errors.ts';
-import {
-  type BackupId,
-  newUuid,
-  type PolicyId,
-  type ProjectId,
-  type SnapshotId,
-  type UserId,
-  type VolumeId,
-} from '../core/ids.ts';
-import type { Backup, Dialect, Job, Tag, Volume } from '../core/model.ts';
+import type { BackupId, ProjectId, VolumeId } from '../core/ids.ts';
+import type { Backup, Dialect, Job } from '../core/model.ts';
+import { NATIVE_RULES, type NativeRules } from '../core/native-rules.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Catalog, CatalogRecords } from '../db/catalog.ts';
-import { traceJob } from './audit.ts';
+import { recordTrace, traceJob } from './audit.ts';
+import { type BackupCreationRules, type BackupOwner, type CreateBackupInput, enterBackup } from './backup-creation.ts';
 import { enterDeletion, queueJob } from './backup-entry.ts';
 import {
-  requireBackupPossible,
   requireBackupResettable,
   requireDeletable,
+  requireNoDependants,
   requireRestorePossible,
 } from './backup-rules.ts';
 import { authorize, type Caller, hasRole } from './caller.ts';
-import type { BackupExport, ExportOpener } from './export-opener.ts';
-import type { BackupPayload, RestorePayload } from './job-payloads.ts';
+import type { BackupDiff, BackupExport, DiffOptions, ExportOpener } from './export-opener.ts';
+import type { RestorePayload } from './job-payloads.ts';
+import type { LabelKeeper } from './label-keeper.ts';
 import type { BackupPage, ListResult } from './list-page.ts';
-import { type BackupQuotas, requireBackupQuota } from './quota.ts';
-import { findReadableBackup, findVolumeUse, requireBackup, requireVolume } from './subjects.ts';
+import { type BackupQuotas, readBackupQuotas, requireBackupQuota, UNLIMITED_QUOTAS } from './quota.ts';
+import { requireServiceEnabled } from './service-states.ts';
+import { findReadableBackup, findVolumeUse, requireBackup } from './subjects.ts';
 
-export type CreateBackupInput = {
-  readonly volumeId: VolumeId;
-  readonly name: string | null;
-  readonly description: string | null;
-  readonly tags: readonly Tag[];
-  readonly snapshotId?: SnapshotId;
-  /** False demands a full backup. */
-  readonly isIncrementalRequested: boolean;
-  /** Refuse instead of making a full backup when there is none to build on (contract 5.6). */
-  readonly isBaseRequired?: boolean;
-  /** `vbs`: in-use volumes are always allowed. `native`: they need `force`. */
-  readonly dialect: Dialect;
-  readonly container?: string | null;
-  readonly metadata?: Readonly<Record<string, string>>;
-  readonly availabilityZone?: string | null;
-  readonly force?: boolean;
-};
+export type { CreateBackupInput } from './backup-creation.ts';
 
 export type BackupListFilter = {
   readonly name?: string;
@@ -59,6 +38,15 @@ export type BackupListFilter = {
   readonly allProjects?: boolean;
   /** With `allProjects`: this one only. */
   readonly projectId?: ProjectId;
+  /** Asked for by something that backups do not have. */
+  readonly matchesNothing?: boolean;
+};
+
+export type BackupUpdate = {
+  readonly name?: string | null;
+  readonly description?: string | null;
+  /** Takes the place of all that there is. */
+  readonly metadata?: Readonly<Record<string, string>>;
 };
 
 /** -1 = unlimited; `backupsPerVolume` 0 = off (contract 5.12). */
@@ -74,6 +62,9 @@ export type BackupServiceDeps = {
   readonly exports: ExportOpener;
   readonly limits: BackupLimits;
   readonly availabilityZone: string;
+  /** Absent: the documented defaults. */
+  readonly nativeRules?: NativeRules;
+  readonly labels: Pick<LabelKeeper, 'saveBackup'>;
   /** Tells the job runner that there is work. */
   readonly wakeJobs: () => void;
 };
@@ -87,8 +78,9 @@ export class BackupService {
 
   /**
    * Enters a backup in state `creating` and the job that makes it. It is incremental when asked for and possible.
-   * @throws VOLUME_NOT_FOUND, SNAPSHOT_NOT_FOUND, VOLUME_STATE_FORBIDS_BACKUP, BACKUP_IN_PROGRESS,
-   * REQUEST_FIELD_INVALID, BACKUPS_PER_VOLUME_EXCEEDED, QUOTA_BACKUPS_EXCEEDED, QUOTA_BACKUP_GIGABYTES_EXCEEDED
+   * @throws VOLUME_NOT_FOUND, SNAPSHOT_NOT_FOUND, SNAPSHOT_STATE_FORBIDS_BACKUP, VOLUME_STATE_FORBIDS_BACKUP,
+   * BACKUP_IN_PROGRESS, REQUEST_FIELD_INVALID, BACKUPS_PER_VOLUME_EXCEEDED, QUOTA_BACKUPS_EXCEEDED,
+   * QUOTA_BACKUP_GIGABYTES_EXCEEDED, SERVICE_DISABLED
    */
   async createBackup(
     caller: Caller,
@@ -112,78 +104,28 @@ export class BackupService {
    */
   async enterBackup(
     records: CatalogRecords,
-    owner: { readonly projectId: ProjectId; readonly userId: UserId; readonly policyId?: PolicyId },
+    owner: BackupOwner,
     input: CreateBackupInput,
   ): Promise<{ job: Job; backup: Backup }> {
-    const { projectId } = owner;
-    const volume = await requireVolume(records, projectId, input.volumeId);
-    await this.#requireRoom(records, volume, input);
-    const previousStatus = await this.#showBackingUp(records, volume, input.dialect);
-    const payload: BackupPayload = { force: input.force === true, snapshotId: newUuid(), previousStatus };
-    const { volumeId } = volume;
-    const createdAt = this.#deps.clock.now();
-    const job = await queueJob(records, { projectId, kind: 'backup', volumeId, payload, createdAt });
-    await records.backups.insert({
-      ...owner,
-      backupId: job.backupId,
-      volumeId,
-      jobId: job.jobId,
-      name: input.name,
-      description: input.description,
-      dialect: input.dialect,
-      sizeBytes: volume.sizeBytes,
-      container: input.container ?? null,
-      availabilityZone: input.availabilityZone ?? this.#deps.availabilityZone,
-      snapshotId: null,
-      isIncrementalRequested: input.isIncrementalRequested,
-      tags: input.tags,
-      metadata: input.metadata ?? {},
-      createdAt,
-    });
-    return { job, backup: await requireBackup(records, projectId, job.backupId) };
-  }
-
-  /**
-   * The native API shows a volume as `backing-up` until its backup has ended (contract 3.20); through the VBS API it
-   * keeps its status (contract 5.2). Returns the status to go back to, null when it was left alone.
-   */
-  async #showBackingUp(
-    { volumes }: CatalogRecords,
-    { volumeId, status }: Volume,
-    dialect: Dialect,
-  ): Promise<BackupPayload['previousStatus']> {
-    if (dialect === 'vbs' || (status !== 'available' && status !== 'in-use')) return null;
-    await volumes.update(volumeId, { status: 'backing-up', updatedAt: this.#deps.clock.now() });
-    return status;
-  }
-
-  /** The checks of contract 3.1 that need the catalog, in its order: states, running operations, quotas. */
-  async #requireRoom(records: CatalogRecords, volume: Volume, input: CreateBackupInput): Promise<void> {
-    const { projectId, volumeId } = volume;
-    const { snapshotId, dialect, force = false } = input;
-    if (snapshotId !== undefined) throw new VbsError('SNAPSHOT_NOT_FOUND', { snapshotId });
-    requireBackupPossible(volume, await findVolumeUse(records, volume), { dialect, force });
-    if (input.isBaseRequired) {
-      const { items } = await records.backups.list({ projectId, volumeId, status: 'available' }, { limit: 1 });
-      const reason = 'the volume has no available backup to build on';
-      if (items.length === 0) throw new VbsError('REQUEST_FIELD_INVALID', { field: 'incremental', reason });
-    }
-    const limit = this.#deps.limits.backupsPerVolume;
-    if (limit > 0 && (await records.backups.countByVolume(projectId, volumeId)) >= limit) {
-      throw new VbsError('BACKUPS_PER_VOLUME_EXCEEDED', { volumeId, limit });
-    }
-    requireBackupQuota(await this.#readQuotas(records, projectId), bytesToGib(volume.sizeBytes));
+    const { limits, availabilityZone, clock } = this.#deps;
+    const rules: BackupCreationRules = {
+      backupsPerVolume: limits.backupsPerVolume,
+      availabilityZone,
+      readQuotas: (bound, projectId) => this.#readQuotas(bound, projectId),
+    };
+    return await enterBackup(records, rules, owner, input, clock.now());
   }
 
   /**
    * Marks the backup `deleting`; a job removes it. Every other backup stays restorable (contract 5.9).
-   * @throws BACKUP_NOT_FOUND, BACKUP_STATE_FORBIDS_DELETE
+   * @throws BACKUP_NOT_FOUND, BACKUP_STATE_FORBIDS_DELETE, BACKUP_HAS_DEPENDANTS
    */
-  async deleteBackup(caller: Caller, projectId: ProjectId, backupId: BackupId): Promise<Job> {
+  async deleteBackup(caller: Caller, projectId: ProjectId, backupId: BackupId, dialect: Dialect = 'vbs'): Promise<Job> {
     authorize(caller, projectId, 'member');
     const job = await this.#deps.catalog.transact(projectId, async (records) => {
       const backup = await requireBackup(records, projectId, backupId);
       requireDeletable(backup);
+      if (dialect === 'native') this.#requireFree(backup);
       const queued = await enterDeletion(records, backup, this.#deps.clock.now());
       await traceJob(records, 'bksDeleteBackup', { caller, job: queued, backup });
       return queued;
@@ -194,7 +136,7 @@ export class BackupService {
 
   /**
    * Deletes a backup in whatever state, for admins. What writes or reads it comes to its end first, and a deletion
-   * that is queued already stays the only one. @throws BACKUP_NOT_FOUND
+   * that is queued already stays the only one. @throws BACKUP_NOT_FOUND, BACKUP_HAS_DEPENDANTS
    */
   async forceDeleteBackup(caller: Caller, projectId: ProjectId, backupId: BackupId): Promise<Job> {
     authorize(caller, projectId, 'admin');
@@ -202,12 +144,49 @@ export class BackupService {
       const backup = await requireBackup(records, projectId, backupId);
       const queued = await records.jobs.findOpen({ projectId, backupId, kinds: ['delete-backup'] });
       if (queued !== undefined) return queued;
+      this.#requireFree(backup);
       const entered = await enterDeletion(records, backup, this.#deps.clock.now());
       await traceJob(records, 'bksDeleteBackup', { caller, job: entered, backup });
       return entered;
     });
     this.#deps.wakeJobs();
     return job;
+  }
+
+  #requireFree(backup: Backup): void {
+    const { dependants } = this.#deps.nativeRules ?? NATIVE_RULES;
+    if (dependants === 'refuse') requireNoDependants(backup);
+  }
+
+  /** Changes what users say about a backup; absent members stay as they are. @throws BACKUP_NOT_FOUND */
+  async updateBackup(caller: Caller, projectId: ProjectId, backupId: BackupId, changes: BackupUpdate): Promise<Backup> {
+    authorize(caller, projectId, 'member');
+    const updatedAt = this.#deps.clock.now();
+    const changed = await this.#deps.catalog.transact(projectId, async (records) => {
+      await requireBackup(records, projectId, backupId);
+      await records.backups.update(backupId, { ...changes, updatedAt });
+      const backup = await requireBackup(records, projectId, backupId);
+      const resource = { resourceId: backupId, resourceName: backup.name, createdAt: updatedAt };
+      const details = { changed: Object.keys(changes) };
+      await recordTrace(records, { projectId, actor: caller, traceName: 'bksModifyBackup', details, ...resource });
+      return backup;
+    });
+    await this.#deps.labels.saveBackup(projectId, backupId);
+    return changed;
+  }
+
+  /**
+   * Where a caller of the native API finds a backup: admins act on those of every project, as if in it, once it is
+   * known to exist; everybody else, and everybody on the VBS API, in the project of the path.
+   */
+  async locateBackup(
+    caller: Caller,
+    projectId: ProjectId,
+    backupId: BackupId,
+  ): Promise<{ readonly caller: Caller; readonly projectId: ProjectId }> {
+    if (!hasRole(caller, 'admin')) return { caller, projectId };
+    const ownerId = (await this.#deps.catalog.backups.find(backupId))?.projectId ?? projectId;
+    return { caller: { ...caller, projectId: ownerId }, projectId: ownerId };
   }
 
   /**
@@ -225,7 +204,11 @@ export class BackupService {
     const updatedAt = this.#deps.clock.now();
     await this.#deps.catalog.transact(projectId, async (records) => {
       const backup = await requireBackup(records, projectId, backupId);
-      const job = await records.jobs.findOpen({ projectId, backupId, kinds: ['backup', 'restore', 'delete-backup'] });
+      const job = await records.jobs.findOpen({
+        projectId,
+        backupId,
+        kinds: ['backup', 'restore', 'delete-backup', 'import-backup'],
+      });
       const isRecordTrashed = await records.backups.isRecordTrashed(backupId);
       requireBackupResettable(backup, { isJobOpen: job !== undefined, isRecordTrashed }, status);
       const reason = status === 'available' ? { failReason: null } : {};
@@ -234,11 +217,19 @@ export class BackupService {
   }
 
   /**
-   * Begins to write a backup over a volume of the same project. Only the owner of a backup may.
+   * Begins to write a backup over a volume of the same project. Only the owner of a backup may. With `verify` the job
+   * reads everything back at the end and compares it.
    * @throws RESTORE_BACKUP_NOT_FOUND, RESTORE_VOLUME_NOT_FOUND, BACKUP_NOT_OWNED, BACKUP_NOT_AVAILABLE,
-   * RESTORE_VOLUME_IN_ERROR, RESTORE_VOLUME_NOT_AVAILABLE, RESTORE_VOLUME_BEING_BACKED_UP, RESTORE_VOLUME_TOO_SMALL
+   * RESTORE_VOLUME_IN_ERROR, RESTORE_VOLUME_NOT_AVAILABLE, RESTORE_VOLUME_BEING_BACKED_UP, RESTORE_VOLUME_TOO_SMALL,
+   * SERVICE_DISABLED
    */
-  async restoreBackup(caller: Caller, projectId: ProjectId, backupId: BackupId, volumeId: VolumeId): Promise<Job> {
+  async restoreBackup(
+    caller: Caller,
+    projectId: ProjectId,
+    backupId: BackupId,
+    volumeId: VolumeId,
+    options: { readonly verify?: boolean } = {},
+  ): Promise<Job> {
     authorize(caller, projectId, 'member');
     const job = await this.#deps.catalog.transact(projectId, async (records) => {
       const backup = await findReadableBackup(records, projectId, backupId);
@@ -247,7 +238,9 @@ export class BackupService {
       if (volume === undefined) throw new VbsError('RESTORE_VOLUME_NOT_FOUND', { volumeId });
       if (backup.projectId !== projectId) throw new VbsError('BACKUP_NOT_OWNED', { backupId });
       requireRestorePossible(backup, volume, await findVolumeUse(records, volume));
-      const payload: RestorePayload = { isNewVolume: false, isTargetUntouched: true };
+      await requireServiceEnabled(records, 'cinder-backup');
+      const { verify = false } = options;
+      const payload: RestorePayload = { isNewVolume: false, isTargetUntouched: true, verify };
       const createdAt = this.#deps.clock.now();
       const queued = await queueJob(records, { projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
       const updatedAt = createdAt;
@@ -276,7 +269,8 @@ export class BackupService {
     page: BackupPage,
   ): Promise<ListResult<Backup>> {
     authorize(caller, projectId, 'reader');
-    const { allProjects, projectId: wantedId, ...rest } = filter;
+    const { allProjects, projectId: wantedId, matchesNothing, ...rest } = filter;
+    if (matchesNothing === true) return { items: [], ...(page.withTotalCount === true ? { totalCount: 0 } : {}) };
     const isAcross = allProjects === true && hasRole(caller, 'admin');
     return await this.#deps.catalog.backups.list({ ...rest, projectId: isAcross ? wantedId : projectId }, page);
   }
@@ -305,17 +299,27 @@ export class BackupService {
     return await this.#deps.exports.open(projectId, backupId, signal);
   }
 
-  /** One more backup, of the smallest size there is, would fit. @throws as `createBackup` when a quota is exhausted */
-  async requireQuotaLeft(records: Pick<CatalogRecords, 'quotas'>, projectId: ProjectId): Promise<void> {
-    requireBackupQuota(await this.#readQuotas(records, projectId), 1);
+  /**
+   * Where the backup differs from another one of the same volume, a page of it.
+   * @throws BACKUP_NOT_FOUND, BACKUP_NOT_AVAILABLE, REQUEST_FIELD_INVALID, DATA_CORRUPT
+   */
+  async diffBackup(
+    caller: Caller,
+    projectId: ProjectId,
+    backupId: BackupId,
+    options: DiffOptions,
+  ): Promise<BackupDiff> {
+    authorize(caller, projectId, 'reader');
+    return await this.#deps.exports.diff(projectId, backupId, options);
   }
 
-  async #readQuotas({ quotas }: Pick<CatalogRecords, 'quotas'>, projectId: ProjectId): Promise<BackupQuotas> {
-    const usage = await quotas.usage(projectId);
+  /** One more backup would fit, of this size or the smallest there is. @throws as `createBackup` for its quotas */
+  async requireQuotaLeft(records: Pick<CatalogRecords, 'quotas'>, projectId: ProjectId, sizeGib = 1): Promise<void> {
+    requireBackupQuota(await this.#readQuotas(records, projectId), sizeGib);
+  }
+
+  async #readQuotas(records: Pick<CatalogRecords, 'quotas'>, projectId: ProjectId): Promise<BackupQuotas> {
     const { backups, backupGigabytes } = this.#deps.limits;
-    return {
-      backups: { used: usage.usedCount, reserved: usage.reservedCount, quota: backups },
-      backupGigabytes: { used: usage.usedGib, reserved: usage.reservedGib, quota: backupGigabytes },
-    };
+    return await readBackupQuotas(records, projectId, { ...UNLIMITED_QUOTAS, backups, backupGigabytes });
   }
 }

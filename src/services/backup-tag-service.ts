@@ -10,10 +10,15 @@ import type { TraceName } from '../core/trace.ts';
 import type { Catalog } from '../db/catalog.ts';
 import { recordTrace } from './audit.ts';
 import { authorize, type Caller } from './caller.ts';
+import type { LabelKeeper } from './label-keeper.ts';
 import { requireBackup } from './subjects.ts';
 import { applyTagChange, isSameTags } from './tag-changes.ts';
 
-export type BackupTagServiceDeps = { readonly catalog: Catalog; readonly clock: Clock };
+export type BackupTagServiceDeps = {
+  readonly catalog: Catalog;
+  readonly labels: Pick<LabelKeeper, 'saveBackup'>;
+  readonly clock: Clock;
+};
 
 export class BackupTagService {
   readonly #deps: BackupTagServiceDeps;
@@ -93,5 +98,6 @@ export class BackupTagService {
       const resource = { resourceId: backupId, resourceName: backup.name };
       await recordTrace(records, { projectId, actor: caller, traceName, ...resource, details: change, createdAt });
     });
+    await this.#deps.labels.saveBackup(projectId, backupId);
   }
 }

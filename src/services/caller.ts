@@ -12,6 +12,8 @@ export type Caller = {
   readonly roles: readonly Role[];
   readonly issuedAt: number;
   readonly expiresAt: number;
+  /** By a restricted application credential: it may not make or delete any. */
+  readonly isRestricted?: true;
 };
 
 /** `admin` may do what `member` may, and `member` what `reader` may (contract 1.5). */

@@ -5,6 +5,7 @@ import type { VbsError } from '../core/errors.ts';
 import type { ProjectId } from '../core/ids.ts';
 import { DELETE_RETRY_MS } from '../core/limits.ts';
 import { type JobContext, type JobHandler, JobPostponed } from '../jobs/job.ts';
+import { sweepBaselines } from './baseline-sweeper.ts';
 import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
 
 export class DeleteBackupHandler implements JobHandler {
@@ -22,7 +23,10 @@ export class DeleteBackupHandler implements JobHandler {
     if (state === 'pinned') throw new JobPostponed(DELETE_RETRY_MS);
     const failure = state === 'trashed' ? await this.#sweep(claim.projectId) : undefined;
     const isGone = await catalog.ledger.finishDeletion(claim, job.backupId, clock.now());
-    if (isGone) return;
+    if (isGone) {
+      this.#deps.pruner.noteDeletion(claim.projectId);
+      return await sweepBaselines(this.#deps);
+    }
     throw failure ? failure.error : new JobPostponed(DELETE_RETRY_MS);
   }
 

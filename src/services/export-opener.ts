@@ -1,19 +1,19 @@
 // Opens backups for reading by a request. Each open one is a job of its own, so that the backup is pinned in the
 // catalog and a deletion waits; the job ends with the reading, or is ended by a runner when this process dies.
 import { isVbsError, VbsError } from '../core/errors.ts';
-import { type BackupId, newUuid, type ProjectId } from '../core/ids.ts';
-import type { JobClaim } from '../core/ledger.ts';
+import type { BackupId, ProjectId, VolumeId } from '../core/ids.ts';
 import type { Backup } from '../core/model.ts';
 import { packIdOf } from '../core/object-names.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { JobOutcome } from '../db/record-types.ts';
+import { type DiffPage, type DiffRequest, diffBackups } from '../engine/backup-diff.ts';
 import { type BackupReader, openBackup } from '../engine/backup-reader.ts';
 import type { Repository } from '../engine/repository.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import type { Extent } from '../volumes/extent.ts';
 import { failedOutcome } from './handler-deps.ts';
-import { requireBackup } from './subjects.ts';
+import { beginReading, requireReadable } from './reading-job.ts';
 
 export type ExportOpenerDeps = {
   readonly catalog: Catalog;
@@ -22,6 +22,9 @@ export type ExportOpenerDeps = {
   readonly clock: Clock;
 };
 
+export type DiffOptions = Pick<DiffRequest, 'fromId' | 'offsetBytes' | 'limit' | 'signal'>;
+export type BackupDiff = DiffPage & { readonly volumeId: VolumeId };
+
 export class ExportOpener {
   readonly #deps: ExportOpenerDeps;
 
@@ -29,23 +32,28 @@ export class ExportOpener {
     this.#deps = deps;
   }
 
+  /**
+   * Where the backup differs from another one of its volume.
+   * @throws BACKUP_NOT_FOUND, BACKUP_NOT_AVAILABLE, REQUEST_FIELD_INVALID when they are of different volumes
+   */
+  async diff(projectId: ProjectId, backupId: BackupId, options: DiffOptions): Promise<BackupDiff> {
+    const { catalog, repository } = this.#deps;
+    const { backup, claim, end } = await beginReading(this.#deps, projectId, backupId);
+    try {
+      const from = await requireReadable(catalog, projectId, options.fromId);
+      const reason = 'it is a backup of another volume';
+      if (from.volumeId !== backup.volumeId) throw new VbsError('REQUEST_FIELD_INVALID', { field: 'from', reason });
+      const page = await diffBackups(repository, { ...options, claim, toId: backupId });
+      return { ...page, volumeId: backup.volumeId };
+    } finally {
+      await end({ status: 'SUCCESS' });
+    }
+  }
+
   /** @throws BACKUP_NOT_FOUND, BACKUP_NOT_AVAILABLE, DATA_CORRUPT */
   async open(projectId: ProjectId, backupId: BackupId, signal?: AbortSignal): Promise<BackupExport> {
-    const { catalog, repository, runner, clock } = this.#deps;
-    const { backup, claim } = await catalog.transact(projectId, async (records) => {
-      const found = await requireBackup(records, projectId, backupId);
-      const { status, volumeId } = found;
-      // One that is being restored is only read, and readers do not disturb each other.
-      const isReadable = status === 'available' || status === 'restoring';
-      if (!isReadable) throw new VbsError('BACKUP_NOT_AVAILABLE', { backupId, status });
-      const job = { jobId: newUuid<JobClaim['jobId']>(), projectId, backupId, volumeId, createdAt: clock.now() };
-      return { backup: found, claim: await records.jobs.insertTaken({ ...job, kind: 'export' }, runner.newLease()) };
-    });
-    const release = runner.hold(claim);
-    const end = async (outcome: JobOutcome): Promise<void> => {
-      release();
-      await catalog.jobs.end(claim, outcome, clock.now());
-    };
+    const { catalog, repository } = this.#deps;
+    const { backup, claim, end } = await beginReading(this.#deps, projectId, backupId);
     try {
       const reader = await openBackup(repository, { claim, backupId });
       const noteDamage = async (objectName: string): Promise<void> => {

@@ -5,7 +5,10 @@ import type { Catalog } from '../db/catalog.ts';
 import type { JobOutcome } from '../db/record-types.ts';
 import type { Repository } from '../engine/repository.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
+import type { LabelKeeper } from './label-keeper.ts';
+import type { PruneRunner } from './prune-runner.ts';
 import type { RetentionRunner } from './retention-runner.ts';
+import type { ScrubRunner } from './scrub-runner.ts';
 import type { TrashSweeper } from './trash-sweeper.ts';
 
 export type HandlerDeps = {
@@ -14,6 +17,11 @@ export type HandlerDeps = {
   readonly drivers: VolumeRegistry;
   readonly sweeper: TrashSweeper;
   readonly retention: RetentionRunner;
+  /** Told of what prune may now find dead. */
+  readonly pruner: Pick<PruneRunner, 'noteDeletion'>;
+  /** Told of damage, and of new data that may mend it. */
+  readonly scrubber: Pick<ScrubRunner, 'noteDamage' | 'noteNewData'>;
+  readonly labels: Pick<LabelKeeper, 'saveProject'>;
   readonly clock: Clock;
   readonly logger: Logger;
 };

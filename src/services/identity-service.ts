@@ -1,170 +1,115 @@
-// Who may come in, and as whom: built-in user and project, tokens by password or by token, their verification and end.
+// Who may come in, and as whom: tokens by password, by token or by application credential, their verification and end.
 // Nothing here, not even the time it takes, tells whether a user exists.
 import { randomBytes } from 'node:crypto';
 import { VbsError } from '../core/errors.ts';
-import { newHexId, type ProjectId, parseHexId, type UserId } from '../core/ids.ts';
-import type { Project, Role, User } from '../core/model.ts';
+import { type ApplicationCredentialId, type ProjectId, parseHexId, type UserId } from '../core/ids.ts';
+import type { ApplicationCredential, Project, Role, User } from '../core/model.ts';
 import type { Clock } from '../core/ports.ts';
-import type { Catalog, CatalogRecords } from '../db/catalog.ts';
+import type { Catalog } from '../db/catalog.ts';
+import { ensureBuiltIns } from './built-ins.ts';
 import { type Caller, hasRole } from './caller.ts';
-import { hashPassword, PASSWORD_COST, type PasswordCost, verifyPassword } from './password.ts';
-import { openToken, passwordStamp, signToken, type TokenPayload } from './token.ts';
-
-export type DomainRef = { readonly id: string } | { readonly name: string };
-export type UserRef = { readonly id: string } | { readonly name: string; readonly domain: DomainRef };
-export type ProjectRef = { readonly id: string } | { readonly name: string; readonly domain: DomainRef };
-
-export type AuthIdentity =
-  | { readonly method: 'password'; readonly user: UserRef; readonly password: string }
-  | { readonly method: 'token'; readonly tokenId: string }
-  /** Any other method that the request names (application_credential, totp, ...). */
-  | { readonly method: 'other'; readonly name: string };
-
-export type AuthScope =
-  | { readonly kind: 'project'; readonly project: ProjectRef }
-  | { readonly kind: 'domain'; readonly domain: DomainRef }
-  | { readonly kind: 'unscoped' };
-
-/** Every identity must be right, and all of them the same user's. At least one. */
-export type AuthRequest = { readonly identities: readonly AuthIdentity[]; readonly scope: AuthScope };
-
-export type DomainView = { readonly id: string; readonly name: string };
-export type RoleView = { readonly id: string; readonly name: Role };
-
-/** What the body of a token shows, without the catalog of endpoints: that is the API's. */
-export type TokenView = {
-  readonly methods: readonly string[];
-  readonly auditIds: readonly string[];
-  readonly issuedAt: number;
-  readonly expiresAt: number;
-  readonly user: { readonly id: UserId; readonly name: string; readonly domain: DomainView };
-  readonly project: { readonly id: ProjectId; readonly name: string; readonly domain: DomainView } | null;
-  readonly domain: DomainView | null;
-  readonly roles: readonly RoleView[];
-};
+import {
+  type ApplicationCredentialRef,
+  type AuthIdentity,
+  type AuthRequest,
+  type AuthScope,
+  DEFAULT_DOMAIN,
+  isDefaultDomain,
+  type ProjectRef,
+  ROLE_IDS,
+  type TokenView,
+  type UserRef,
+} from './identity-types.ts';
+import { PASSWORD_COST, type PasswordCost } from './password.ts';
+import type { PasswordChecker } from './password-checker.ts';
+import { accountStamp, keyIdOf, openToken, signToken, type TokenPayload } from './token.ts';
+import type { TokenKeys } from './token-keys.ts';
 
 export type IdentityServiceDeps = {
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly tokenKeys: TokenKeys;
+  readonly passwords: PasswordChecker;
   readonly tokenLifeMs: number;
-  /** Of new password hashes; that of password.ts unless set. */
+  /** Of the built-in user's password; that of password.ts unless set. */
   readonly passwordCost?: PasswordCost;
 };
 
-/** The one domain; Keystone's own default has these names too. */
-export const DEFAULT_DOMAIN: DomainView = { id: 'default', name: 'Default' };
-const ADMIN_USER_NAME = 'admin';
-const ADMIN_PROJECT_NAME = 'admin';
-const ADMIN_ROLES: readonly Role[] = ['admin', 'member'];
-/** Ids of roles on the wire; fixed, so that a client may remember them. */
-const ROLE_IDS: Readonly<Record<Role, string>> = {
-  admin: '3d7f4a1e9c0b48d2a65e8f7b1c2d3e40',
-  member: '70d1f6a2b9c84e05a3d7f1e29b6c4850',
-  reader: 'b52c9e07d14f4a6d8e3107f2c6a5d9b8',
-};
-/** 96 bits: 16 letters that can be copied from a terminal. */
-const PASSWORD_SIZE_BYTES = 12;
 const AUDIT_ID_SIZE_BYTES = 16;
+const UNKNOWN_ADDRESS = 'unknown';
 
 /** A user who proved to be one, and by what. `parent` is the token that a new one is made from. */
-type ProvenUser = { readonly user: User; readonly methods: readonly string[]; readonly parent?: TokenPayload };
+type ProvenUser = {
+  readonly user: User;
+  readonly methods: readonly string[];
+  readonly parent?: TokenPayload;
+  readonly credential?: ApplicationCredential;
+};
+
+/** What a token is for. */
+type Target = {
+  readonly project: Project | null;
+  readonly domainId: string | null;
+  readonly roles: readonly Role[];
+};
 
 type VerifiedToken = {
   readonly payload: TokenPayload;
   readonly user: User;
   readonly project: Project | null;
+  readonly credential: ApplicationCredential | null;
   readonly roles: readonly Role[];
 };
 
 export class IdentityService {
+  readonly #deps: IdentityServiceDeps;
   readonly #catalog: Catalog;
   readonly #clock: Clock;
-  readonly #tokenLifeMs: number;
-  readonly #passwordCost: PasswordCost;
-  #signingKey: Buffer | undefined;
 
   constructor(deps: IdentityServiceDeps) {
+    this.#deps = deps;
     this.#catalog = deps.catalog;
     this.#clock = deps.clock;
-    this.#tokenLifeMs = deps.tokenLifeMs;
-    this.#passwordCost = deps.passwordCost ?? PASSWORD_COST;
   }
 
-  /**
-   * Makes the user, project and roles that a new installation begins with. A given password replaces the stored one;
-   * without one, a password is drawn for a new user and returned this one time.
-   */
+  /** See built-ins.ts. */
   async ensureBuiltIns(options: { readonly adminPassword?: string }): Promise<{ generatedPassword?: string }> {
-    const { adminPassword } = options;
-    const known = await this.#catalog.users.findByName(DEFAULT_DOMAIN.id, ADMIN_USER_NAME);
-    if (known !== undefined) {
-      const isCurrent = adminPassword === undefined || (await verifyPassword(adminPassword, known.passwordHash));
-      const passwordHash = isCurrent ? known.passwordHash : await hashPassword(adminPassword, this.#passwordCost);
-      await this.#catalog.administer((records) => this.#putBuiltIns(records, passwordHash));
-      return {};
-    }
-    const generatedPassword = adminPassword ?? randomBytes(PASSWORD_SIZE_BYTES).toString('base64url');
-    const passwordHash = await hashPassword(generatedPassword, this.#passwordCost);
-    await this.#catalog.administer((records) => this.#putBuiltIns(records, passwordHash));
-    return adminPassword === undefined ? { generatedPassword } : {};
-  }
-
-  async #putBuiltIns(records: CatalogRecords, passwordHash: string): Promise<void> {
-    const { users, projects } = records;
-    const domainId = DEFAULT_DOMAIN.id;
-    const user = await users.findByName(domainId, ADMIN_USER_NAME);
-    const userId = user?.userId ?? newHexId<UserId>();
-    if (user === undefined) {
-      await users.insert({ userId, name: ADMIN_USER_NAME, domainId, passwordHash, isEnabled: true });
-    } else if (user.passwordHash !== passwordHash) {
-      await users.update(userId, { passwordHash });
-    }
-    const project = await projects.findByName(domainId, ADMIN_PROJECT_NAME);
-    const projectId = project?.projectId ?? newHexId<ProjectId>();
-    if (project === undefined) {
-      const description = 'Made at the first start';
-      await projects.insert({
-        projectId,
-        name: ADMIN_PROJECT_NAME,
-        domainId,
-        description,
-        createdAt: this.#clock.now(),
-      });
-    }
-    for (const role of ADMIN_ROLES) await users.assignRole(userId, projectId, role);
+    const { catalog, clock, passwordCost = PASSWORD_COST } = this.#deps;
+    return await ensureBuiltIns({ catalog, clock, passwordCost }, options);
   }
 
   /**
+   * `address` is where the request comes from.
    * @throws AUTH_METHOD_UNSUPPORTED, SERVICE_BUSY; CREDENTIALS_INVALID for everything else: unknown or disabled user,
-   * wrong password, invalid token, scope unknown or without a role.
+   * wrong password, too many wrong ones, invalid token, scope unknown or without a role.
    */
-  async issueToken(request: AuthRequest): Promise<{ tokenId: string; token: TokenView }> {
-    const proven = await this.#proveUser(request.identities);
-    const target = await this.#findTarget(proven.user, request.scope);
+  async issueToken(request: AuthRequest, address = UNKNOWN_ADDRESS): Promise<{ tokenId: string; token: TokenView }> {
+    const proven = await this.#proveUser(request.identities, address);
+    const target = await this.#findTarget(proven, request.scope);
     const issuedAt = this.#clock.now();
     const auditId = randomBytes(AUDIT_ID_SIZE_BYTES).toString('base64url');
-    const { parent } = proven;
+    const { parent, user, credential } = proven;
     const payload: TokenPayload = {
-      v: 1,
+      v: 2,
       ids: parent?.ids[0] === undefined ? [auditId] : [auditId, parent.ids[0]],
-      user: proven.user.userId,
-      stamp: passwordStamp(proven.user.passwordHash),
+      user: user.userId,
+      stamp: accountStamp(user, target.project),
       project: target.project?.projectId ?? null,
       domain: target.domainId,
+      cred: credential?.credentialId ?? null,
       methods: [...proven.methods],
       iat: issuedAt,
-      // A token made from a token ends with it, or a stolen one could be renewed for ever.
-      exp: parent?.exp ?? issuedAt + this.#tokenLifeMs,
+      exp: this.#expiryOf(issuedAt, proven),
     };
-    const tokenId = signToken(payload, await this.#key());
-    return { tokenId, token: describe({ payload, user: proven.user, ...target }) };
+    const tokenId = signToken(payload, await this.#deps.tokenKeys.signingKey(payload.exp));
+    return { tokenId, token: describe({ payload, user, credential: credential ?? null, ...target }) };
   }
 
   /** @throws TOKEN_INVALID when the token is malformed, forged, expired, revoked, or its user or project is no more. */
   async authenticate(tokenId: string): Promise<Caller> {
     const verified = await this.#verify(tokenId);
     if (verified === undefined) throw new VbsError('TOKEN_INVALID');
-    const { payload, user, project, roles } = verified;
+    const { payload, user, project, roles, credential } = verified;
     return {
       userId: user.userId,
       userName: user.name,
@@ -173,6 +118,7 @@ export class IdentityService {
       roles,
       issuedAt: payload.iat,
       expiresAt: payload.exp,
+      ...(credential?.isUnrestricted === false ? { isRestricted: true } : {}),
     };
   }
 
@@ -191,50 +137,56 @@ export class IdentityService {
     });
   }
 
-  /** Projects in which the caller has a role. */
-  async listProjects(caller: Caller): Promise<readonly Project[]> {
-    return await this.#catalog.projects.listByUser(caller.userId);
+  /** A token made from a token ends with it, or a stolen one could be renewed for ever. */
+  #expiryOf(issuedAt: number, { parent, credential }: ProvenUser): number {
+    const expiresAt = parent?.exp ?? issuedAt + this.#deps.tokenLifeMs;
+    return Math.min(expiresAt, credential?.expiresAt ?? Number.POSITIVE_INFINITY);
   }
 
-  /** The caller's own projects, or any for an admin. @throws PROJECT_NOT_FOUND */
-  async getProject(caller: Caller, projectId: ProjectId): Promise<Project> {
-    const project = await this.#catalog.projects.get(projectId);
-    const mayRead =
-      hasRole(caller, 'admin') || (await this.#catalog.users.listRoles(caller.userId, projectId)).length > 0;
-    if (project === undefined || !mayRead) throw new VbsError('PROJECT_NOT_FOUND', { projectId });
-    return project;
-  }
-
-  async #proveUser(identities: readonly AuthIdentity[]): Promise<ProvenUser> {
+  async #proveUser(identities: readonly AuthIdentity[], address: string): Promise<ProvenUser> {
     // Before any password is tried: an unknown method makes the whole request fail whoever asks.
     for (const identity of identities) {
       if (identity.method === 'other') throw new VbsError('AUTH_METHOD_UNSUPPORTED', { method: identity.name });
     }
     let proven: ProvenUser | undefined;
     for (const identity of identities) {
-      const next = await this.#proveIdentity(identity);
+      const next = await this.#proveIdentity(identity, address);
       if (proven !== undefined && proven.user.userId !== next.user.userId) throw new VbsError('CREDENTIALS_INVALID');
       const methods = [...new Set([...(proven?.methods ?? []), ...next.methods])];
-      const parent = proven?.parent ?? next.parent;
-      proven = { user: next.user, methods, ...(parent === undefined ? {} : { parent }) };
+      proven = { ...proven, ...next, methods };
     }
     if (proven === undefined) throw new VbsError('CREDENTIALS_INVALID');
     return proven;
   }
 
-  async #proveIdentity(identity: AuthIdentity): Promise<ProvenUser> {
-    if (identity.method === 'token') {
-      const verified = await this.#verify(identity.tokenId);
-      if (verified === undefined) throw new VbsError('CREDENTIALS_INVALID');
-      const methods = [...new Set([...verified.payload.methods, 'token'])];
-      return { user: verified.user, methods, parent: verified.payload };
-    }
+  async #proveIdentity(identity: AuthIdentity, address: string): Promise<ProvenUser> {
+    if (identity.method === 'token') return await this.#proveByToken(identity.tokenId);
     if (identity.method === 'password') {
       const user = await this.#findUser(identity.user);
-      const isRight = await verifyPassword(identity.password, user?.passwordHash, this.#passwordCost);
+      const attempt = { subject: user?.userId ?? describeUserRef(identity.user), address };
+      const stored = user?.passwordHash === '' ? undefined : user?.passwordHash;
+      const isRight = await this.#deps.passwords.check(attempt, identity.password, stored);
       if (user !== undefined && isRight && user.isEnabled) return { user, methods: ['password'] };
     }
+    if (identity.method === 'application_credential') {
+      const credential = await this.#findCredential(identity.credential);
+      const attempt = { subject: credential?.credentialId ?? describeCredentialRef(identity.credential), address };
+      const isRight = await this.#deps.passwords.check(attempt, identity.secret, credential?.secretHash);
+      const user = credential === undefined ? undefined : await this.#catalog.users.get(credential.userId);
+      const isUsable = credential !== undefined && !hasExpired(credential, this.#clock.now());
+      if (isUsable && isRight && user?.isEnabled === true) {
+        return { user, methods: ['application_credential'], credential };
+      }
+    }
     throw new VbsError('CREDENTIALS_INVALID');
+  }
+
+  async #proveByToken(tokenId: string): Promise<ProvenUser> {
+    const verified = await this.#verify(tokenId);
+    if (verified === undefined) throw new VbsError('CREDENTIALS_INVALID');
+    const { user, payload, credential } = verified;
+    const methods = [...new Set([...payload.methods, 'token'])];
+    return { user, methods, parent: payload, ...(credential === null ? {} : { credential }) };
   }
 
   async #findUser(reference: UserRef): Promise<User | undefined> {
@@ -246,10 +198,18 @@ export class IdentityService {
     return userId === undefined ? undefined : await this.#catalog.users.get(userId);
   }
 
-  async #findTarget(
-    user: User,
-    scope: AuthScope,
-  ): Promise<{ project: Project | null; domainId: string | null; roles: readonly Role[] }> {
+  async #findCredential(reference: ApplicationCredentialRef): Promise<ApplicationCredential | undefined> {
+    const { applicationCredentials } = this.#catalog;
+    if ('id' in reference) {
+      const credentialId = parseHexId<ApplicationCredentialId>(reference.id);
+      return credentialId === undefined ? undefined : await applicationCredentials.get(credentialId);
+    }
+    const user = await this.#findUser(reference.user);
+    return user === undefined ? undefined : await applicationCredentials.findByName(user.userId, reference.name);
+  }
+
+  async #findTarget({ user, credential }: ProvenUser, scope: AuthScope): Promise<Target> {
+    if (credential !== undefined) return await this.#findCredentialTarget(credential, scope);
     if (scope.kind === 'unscoped') return { project: null, domainId: null, roles: [] };
     if (scope.kind === 'domain') {
       const roles = isDefaultDomain(scope.domain) ? await this.#listDomainRoles(user.userId) : [];
@@ -257,8 +217,19 @@ export class IdentityService {
       return { project: null, domainId: DEFAULT_DOMAIN.id, roles };
     }
     const project = await this.#findProject(scope.project);
-    const roles = project === undefined ? [] : await this.#catalog.users.listRoles(user.userId, project.projectId);
+    const roles = project?.isEnabled === true ? await this.#listRoles(user.userId, project.projectId, null) : [];
     if (project === undefined || roles.length === 0) throw new VbsError('CREDENTIALS_INVALID');
+    return { project, domainId: null, roles };
+  }
+
+  /** An application credential is for its own project; whoever names another scope gets none. */
+  async #findCredentialTarget(credential: ApplicationCredential, scope: AuthScope): Promise<Target> {
+    const project = await this.#catalog.projects.get(credential.projectId);
+    const named = scope.kind === 'project' ? await this.#findProject(scope.project) : project;
+    const isOwnScope = scope.kind !== 'domain' && named?.projectId === credential.projectId;
+    const { userId, projectId } = credential;
+    const roles = project?.isEnabled === true ? await this.#listRoles(userId, projectId, credential) : [];
+    if (project === undefined || !isOwnScope || roles.length === 0) throw new VbsError('CREDENTIALS_INVALID');
     return { project, domainId: null, roles };
   }
 
@@ -269,6 +240,16 @@ export class IdentityService {
     }
     const projectId = parseHexId<ProjectId>(reference.id);
     return projectId === undefined ? undefined : await this.#catalog.projects.get(projectId);
+  }
+
+  /** What the user may do in the project, of that only what the credential passes on. */
+  async #listRoles(
+    userId: UserId,
+    projectId: ProjectId,
+    credential: ApplicationCredential | null,
+  ): Promise<readonly Role[]> {
+    const roles = await this.#catalog.users.listRoles(userId, projectId);
+    return credential === null ? roles : roles.filter((role) => credential.roles.includes(role));
   }
 
   /**
@@ -288,41 +269,60 @@ export class IdentityService {
     return verified;
   }
 
+  async #open(tokenId: string): Promise<TokenPayload | undefined> {
+    const keyId = keyIdOf(tokenId);
+    const key = keyId === undefined ? undefined : await this.#deps.tokenKeys.find(keyId);
+    return key === undefined ? undefined : openToken(tokenId, key.secret, this.#clock.now());
+  }
+
   /** Roles are read anew each time, so that taking one away holds for tokens that are out already. */
   async #verify(tokenId: string): Promise<VerifiedToken | undefined> {
-    const payload = openToken(tokenId, await this.#key(), this.#clock.now());
+    const payload = await this.#open(tokenId);
     if (payload === undefined) return undefined;
     const { users, projects } = this.#catalog;
     if (await users.isTokenRevoked(ownAuditId(payload))) return undefined;
-    // Casts: both were ids when the payload was signed, and nobody else can sign one.
+    // Casts: these were ids when the payload was signed, and nobody else can sign one.
     const user = await users.get(payload.user as UserId);
-    if (user === undefined || !user.isEnabled || passwordStamp(user.passwordHash) !== payload.stamp) return undefined;
-    if (payload.project === null) {
+    const project = payload.project === null ? null : await projects.get(payload.project as ProjectId);
+    if (user?.isEnabled !== true || project === undefined || project?.isEnabled === false) return undefined;
+    if (accountStamp(user, project) !== payload.stamp) return undefined;
+    const credential = await this.#findOwnCredential(payload);
+    if (credential === undefined) return undefined;
+    if (project === null) {
       const roles = payload.domain === null ? [] : await this.#listDomainRoles(user.userId);
-      return { payload, user, project: null, roles };
+      return { payload, user, project, credential, roles };
     }
-    const project = await projects.get(payload.project as ProjectId);
-    if (project === undefined) return undefined;
-    return { payload, user, project, roles: await users.listRoles(user.userId, project.projectId) };
+    const roles = await this.#listRoles(user.userId, project.projectId, credential);
+    return { payload, user, project, credential, roles };
   }
 
-  async #key(): Promise<Buffer> {
-    this.#signingKey ??= await this.#catalog.meta.signingKey();
-    return this.#signingKey;
+  /** Null for tokens that were made without one; undefined when it is no more. */
+  async #findOwnCredential(payload: TokenPayload): Promise<ApplicationCredential | null | undefined> {
+    if (payload.cred === null) return null;
+    // The cast as in #verify.
+    const credential = await this.#catalog.applicationCredentials.get(payload.cred as ApplicationCredentialId);
+    return credential === undefined || hasExpired(credential, this.#clock.now()) ? undefined : credential;
   }
 }
 
-function isDefaultDomain(domain: DomainRef): boolean {
-  if ('id' in domain) return domain.id === DEFAULT_DOMAIN.id;
-  // Keystone compares names without case, and clients are configured with either spelling.
-  return domain.name.toLowerCase() === DEFAULT_DOMAIN.name.toLowerCase();
+function hasExpired({ expiresAt }: ApplicationCredential, nowAt: number): boolean {
+  return expiresAt !== null && expiresAt <= nowAt;
+}
+
+/** The same for the same user that is not there, so that failures add up. */
+function describeUserRef(reference: UserRef): string {
+  return 'id' in reference ? `unknown id ${reference.id}` : `unknown name ${reference.name}`;
+}
+
+function describeCredentialRef(reference: ApplicationCredentialRef): string {
+  return 'id' in reference ? `unknown credential ${reference.id}` : `${describeUserRef(reference.user)} credential`;
 }
 
 function ownAuditId(payload: TokenPayload): string {
   return payload.ids[0] ?? '';
 }
 
-function describe({ payload, user, project, roles }: VerifiedToken): TokenView {
+function describe({ payload, user, project, roles, credential }: VerifiedToken): TokenView {
   return {
     methods: payload.methods,
     auditIds: payload.ids,
@@ -332,5 +332,9 @@ function describe({ payload, user, project, roles }: VerifiedToken): TokenView {
     project: project === null ? null : { id: project.projectId, name: project.name, domain: DEFAULT_DOMAIN },
     domain: payload.domain === null ? null : DEFAULT_DOMAIN,
     roles: roles.map((name) => ({ id: ROLE_IDS[name], name })),
+    applicationCredential:
+      credential === null
+        ? null
+        : { id: credential.credentialId, name: credential.name, isRestricted: !credential.isUnrestricted },
   };
 }

@@ -1,7 +1,7 @@
 // Where the repository's passphrase comes from: a setting, a file named by a setting, or a file of our own that is made
 // at the first start. It must be durable before the repository is created with it: losing it is losing every backup.
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rm } from 'node:fs/promises';
+import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VbsError } from '../core/errors.ts';
 
@@ -69,6 +69,21 @@ async function createPassphraseFile(path: string): Promise<string | undefined> {
   }
   await syncFolder(dirname(path));
   return passphrase;
+}
+
+/**
+ * Puts another passphrase into the file of the data folder, atomically: a crash leaves the old one or the new one, and
+ * both must open the repository at that moment.
+ */
+export async function replacePassphraseFile(dataFolder: string, passphrase: string): Promise<void> {
+  const draftPath = join(dataFolder, `${FILE_NAME}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    await writeDurably(draftPath, `${passphrase}\n`);
+    await rename(draftPath, join(dataFolder, FILE_NAME));
+  } finally {
+    await rm(draftPath, { force: true });
+  }
+  await syncFolder(dataFolder);
 }
 
 async function writeDurably(path: string, content: string): Promise<void> {

@@ -48,6 +48,9 @@ export async function hashPassword(password: string, cost = PASSWORD_COST): Prom
   return ['scrypt', logN, r, p, salt.toString('base64url'), hash.toString('base64url')].join('$');
 }
 
+/** Asked and told in a check's own turn. A closed gate refuses without any work. */
+export type PasswordGate = { isOpen(): boolean; settle(isRight: boolean): void };
+
 /**
  * True when the password belongs to the stored string. Without a stored string (no such user) the same work is done
  * and the answer is false, so that the time taken does not tell who exists.
@@ -56,6 +59,7 @@ export async function verifyPassword(
   password: string,
   stored: string | undefined,
   cost = PASSWORD_COST,
+  gate?: PasswordGate,
 ): Promise<boolean> {
   const parsed = stored === undefined ? undefined : parseStored(stored);
   const { parameters, salt, hash } = parsed ?? {
@@ -63,8 +67,13 @@ export async function verifyPassword(
     salt: Buffer.alloc(SALT_SIZE_BYTES),
     hash: Buffer.alloc(HASH_SIZE_BYTES),
   };
-  const derived = await inTurn(() => derive(password, salt, parameters, hash.length));
-  return timingSafeEqual(derived, hash) && parsed !== undefined;
+  return await inTurn(async () => {
+    if (gate?.isOpen() === false) return false;
+    const derived = await derive(password, salt, parameters, hash.length);
+    const isRight = timingSafeEqual(derived, hash) && parsed !== undefined;
+    gate?.settle(isRight);
+    return isRight;
+  });
 }
 
 function parseStored(stored: string): { parameters: PasswordCost; salt: Buffer; hash: Buffer } | undefined {

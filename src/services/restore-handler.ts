@@ -1,10 +1,13 @@
 // The job that writes a backup over a volume, or fills a new one.
 import { isVbsError, VbsError } from '../core/errors.ts';
 import type { JobClaim } from '../core/ledger.ts';
+import { CHANGE_SAMPLE_COUNT } from '../core/limits.ts';
 import type { BackupStatus, Job, Volume, VolumeStatus } from '../core/model.ts';
 import { CONFIG_NAME, packIdOf } from '../core/object-names.ts';
-import { restoreBackup } from '../engine/restore-writer.ts';
+import { type HeldBackup, type RestoreReport, restoreBackup } from '../engine/restore-writer.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
+import type { VolumeTarget } from '../volumes/volume.ts';
+import { sweepBaselines } from './baseline-sweeper.ts';
 import { failedOutcome, type HandlerDeps } from './handler-deps.ts';
 import { readRestorePayload } from './job-payloads.ts';
 import { requireJobVolume, requireRestoredBackup } from './subjects.ts';
@@ -27,11 +30,27 @@ export class RestoreHandler implements JobHandler {
     }
     const { volume, isFresh } = await this.#prepareVolume(context);
     await using target = await drivers.driver(volume.driver).openTarget(toVolumeRef(volume), { isFresh }, signal);
-    await this.#noteWriting(context);
+    const { volumeId } = volume;
+    const heldBackup = await this.#findHeldBackup(volume, target, signal);
+    await this.#noteWriting(context, volume);
     // Beyond the backup's end a new volume must read zero; an old one keeps what it has there (contract 5.10).
-    const zeroBeyond = readRestorePayload(job).isNewVolume;
-    await restoreBackup(repository, { claim, backupId, target, zeroBeyond, report, signal });
-    await this.#finish(claim, volume);
+    const { isNewVolume: zeroBeyond, verify } = readRestorePayload(job);
+    const request = { claim, backupId, volumeId, target, heldBackup, verify, zeroBeyond, report, signal };
+    const result = await restoreBackup(repository, request);
+    await this.#finish(claim, volume, result);
+  }
+
+  /** Which backup the disk held at its baseline, and what was written to it since. */
+  async #findHeldBackup(volume: Volume, target: VolumeTarget, signal: AbortSignal): Promise<HeldBackup | undefined> {
+    if (target.readsZero) return undefined;
+    const { volumeId } = volume;
+    const baseline = await this.#deps.catalog.baselines.get(volumeId);
+    if (!baseline) return undefined;
+    const options = { sampleCount: CHANGE_SAMPLE_COUNT, random: Math.random };
+    const found = await target.findChanges(baseline, options, signal);
+    if (found.isKnown) return { backupId: baseline.backupId, changed: found.changed, sample: found.sample };
+    this.#deps.logger.info({ volumeId, reason: found.reason }, 'the disk is compared with the backup as a whole');
+    return undefined;
   }
 
   /**
@@ -54,7 +73,7 @@ export class RestoreHandler implements JobHandler {
       }
       // A damaged backup is no parent for increments until it is repaired, whoever noticed.
       if (isDamaged && job.backupId !== null) {
-        await records.backups.update(job.backupId, { isDamaged, failReason: error.message, updatedAt });
+        await records.backups.markDamaged(job.backupId, { failReason: error.message, updatedAt });
       }
       const packId = isDamaged ? packIdOf(ownerId ?? claim.projectId, String(error.details.object)) : undefined;
       // Or the next backup of the same disk would find its chunks there and be as unreadable as this one.
@@ -68,6 +87,7 @@ export class RestoreHandler implements JobHandler {
       }
       await records.jobs.end(claim, failedOutcome(error), updatedAt);
     });
+    if (isDamaged) this.#deps.scrubber.noteDamage(ownerId ?? claim.projectId);
   }
 
   /** A store that is not mounted lacks every object: what it holds is as good as before. */
@@ -96,17 +116,21 @@ export class RestoreHandler implements JobHandler {
     return { volume: { ...volume, ...changes }, isFresh: isWithoutDisk };
   }
 
-  /** Durable before the first byte, and for all attempts to come. */
-  async #noteWriting({ job, claim }: JobContext): Promise<void> {
-    if (!readRestorePayload(job).isTargetUntouched) return;
-    await this.#deps.catalog.jobs.savePayload(claim, { ...job.payload, isTargetUntouched: false });
+  /** Durable before the first byte, and for all attempts to come. The baseline ends: we are not the disk's user. */
+  async #noteWriting({ job, claim }: JobContext, { volumeId }: Volume): Promise<void> {
+    await this.#deps.catalog.transact(claim.projectId, async ({ jobs, baselines }) => {
+      await jobs.savePayload(claim, { ...job.payload, isTargetUntouched: false });
+      await baselines.drop(volumeId);
+    });
+    await sweepBaselines(this.#deps);
   }
 
-  async #finish(claim: JobClaim, { volumeId }: Volume): Promise<void> {
+  async #finish(claim: JobClaim, { volumeId }: Volume, result: RestoreReport): Promise<void> {
     const endedAt = this.#deps.clock.now();
     await this.#deps.catalog.transact(claim.projectId, async ({ jobs, backups, volumes }) => {
       await jobs.requireClaim(claim);
       const job = await jobs.get(claim.projectId, claim.jobId);
+      await jobs.savePayload(claim, { ...job?.payload, result });
       // Another project's backup was never `restoring`; it is held by the pin, which ends with the job.
       const backup = job?.backupId ? await backups.get(claim.projectId, job.backupId) : undefined;
       // Not when its deletion was forced meanwhile.

@@ -1,10 +1,12 @@
 // The rows that a request or a job is about. Looked up by project as well as by id, so that what belongs to another
 // project answers exactly as what does not exist.
 import { VbsError } from '../core/errors.ts';
-import type { BackupId, ProjectId, VolumeId } from '../core/ids.ts';
-import type { Backup, Job, Volume } from '../core/model.ts';
+import type { BackupId, ProjectId, SnapshotId, VolumeId } from '../core/ids.ts';
+import type { Backup, Job, Snapshot, Volume } from '../core/model.ts';
 import type { CatalogRecords } from '../db/catalog.ts';
 import type { VolumeUse } from './backup-rules.ts';
+import { type Caller, hasRole } from './caller.ts';
+import type { SnapshotUse } from './snapshot-rules.ts';
 
 /** @throws VOLUME_NOT_FOUND */
 export async function requireVolume(
@@ -15,6 +17,31 @@ export async function requireVolume(
   const volume = await volumes.get(projectId, volumeId);
   if (volume === undefined) throw new VbsError('VOLUME_NOT_FOUND', { volumeId });
   return volume;
+}
+
+/**
+ * Whose volume a caller of the native API means by an id: admins look after those of all projects, as in Cinder. What
+ * follows works on the project that this answers; for all others it is the one that was asked for.
+ */
+export async function findVolumeOwner(
+  { volumes }: Pick<CatalogRecords, 'volumes'>,
+  caller: Caller,
+  projectId: ProjectId,
+  volumeId: VolumeId,
+): Promise<ProjectId> {
+  if (!hasRole(caller, 'admin')) return projectId;
+  return (await volumes.find(volumeId))?.projectId ?? projectId;
+}
+
+/** The same for a snapshot. */
+export async function findSnapshotOwner(
+  { snapshots }: Pick<CatalogRecords, 'snapshots'>,
+  caller: Caller,
+  projectId: ProjectId,
+  snapshotId: SnapshotId,
+): Promise<ProjectId> {
+  if (!hasRole(caller, 'admin')) return projectId;
+  return (await snapshots.find(snapshotId))?.projectId ?? projectId;
 }
 
 /** @throws BACKUP_NOT_FOUND */
@@ -62,6 +89,63 @@ export async function requireJobVolume(records: Pick<CatalogRecords, 'volumes'>,
   return await requireVolume(records, job.projectId, job.volumeId);
 }
 
-export async function findVolumeUse({ backups }: Pick<CatalogRecords, 'backups'>, volume: Volume): Promise<VolumeUse> {
-  return { isBeingBackedUp: await backups.isBeingCreated(volume.projectId, volume.volumeId) };
+/** @throws SNAPSHOT_NOT_FOUND */
+export async function requireSnapshot(
+  { snapshots }: Pick<CatalogRecords, 'snapshots'>,
+  projectId: ProjectId,
+  snapshotId: SnapshotId,
+): Promise<Snapshot> {
+  const snapshot = await snapshots.get(projectId, snapshotId);
+  if (snapshot === undefined) throw new VbsError('SNAPSHOT_NOT_FOUND', { snapshotId });
+  return snapshot;
+}
+
+/** @throws SNAPSHOT_NOT_FOUND */
+export async function requireJobSnapshot(records: Pick<CatalogRecords, 'snapshots'>, job: Job): Promise<Snapshot> {
+  if (job.snapshotId === null) throw new VbsError('SNAPSHOT_NOT_FOUND');
+  return await requireSnapshot(records, job.projectId, job.snapshotId);
+}
+
+/** A job that works on the volume and decides its state. */
+export async function findVolumeJob(
+  { jobs }: Pick<CatalogRecords, 'jobs'>,
+  { projectId, volumeId }: Volume,
+): Promise<Job | undefined> {
+  return await jobs.findOpen({ projectId, volumeId, kinds: VOLUME_JOB_KINDS });
+}
+
+export async function findVolumeUse(
+  { backups, jobs }: Pick<CatalogRecords, 'backups' | 'jobs'>,
+  { projectId, volumeId }: Volume,
+): Promise<VolumeUse> {
+  return {
+    isBeingBackedUp: await backups.isBeingCreated(projectId, volumeId),
+    isBeingCopied: await jobs.isVolumeBeingCopied(projectId, volumeId),
+  };
+}
+
+/** Jobs that decide the status of the volume they are about. */
+export const VOLUME_JOB_KINDS = ['backup', 'restore', 'delete-volume', 'copy-volume', 'revert-volume'] as const;
+
+/** The snapshots of a volume, and whether they may go with it. */
+export async function findSnapshots(
+  records: Pick<CatalogRecords, 'jobs' | 'snapshots'>,
+  { projectId, volumeId }: Volume,
+): Promise<{ readonly snapshot: Snapshot; readonly use: SnapshotUse }[]> {
+  const found: { snapshot: Snapshot; use: SnapshotUse }[] = [];
+  for (const snapshot of await records.snapshots.listOfVolume(projectId, volumeId)) {
+    found.push({ snapshot, use: await findSnapshotUse(records, snapshot) });
+  }
+  return found;
+}
+
+export async function findSnapshotUse(
+  { jobs }: Pick<CatalogRecords, 'jobs'>,
+  { projectId, snapshotId, volumeId }: Snapshot,
+): Promise<SnapshotUse> {
+  const kinds = ['create-snapshot', 'delete-snapshot', 'copy-volume', 'revert-volume', 'backup'] as const;
+  const job =
+    (await jobs.findOpen({ projectId, snapshotId, kinds })) ??
+    (await jobs.findOpen({ projectId, volumeId, kinds: ['delete-volume'] }));
+  return { isJobOpen: job !== undefined };
 }

@@ -4,6 +4,7 @@ import { newUuid } from '../core/ids.ts';
 import {
   JOB_KEEP_DAYS,
   LIST_LIMIT_MAX,
+  MESSAGE_KEEP_DAYS,
   RUN_KEEP_DAYS,
   TASK_KEEP_DAYS,
   TRACE_KEEP_DAYS,
@@ -11,13 +12,20 @@ import {
 } from '../core/limits.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
+import type { VolumeRegistry } from '../volumes/volume-registry.ts';
+import { sweepBaselines } from './baseline-sweeper.ts';
+import type { LabelKeeper } from './label-keeper.ts';
 import type { RetentionRunner } from './retention-runner.ts';
+import type { TokenKeys } from './token-keys.ts';
 import type { TrashSweeper } from './trash-sweeper.ts';
 
 export type UpkeepDeps = {
   readonly catalog: Catalog;
+  readonly drivers: VolumeRegistry;
   readonly sweeper: TrashSweeper;
   readonly retention: RetentionRunner;
+  readonly tokenKeys: Pick<TokenKeys, 'tidyUp'>;
+  readonly labels: Pick<LabelKeeper, 'saveAll'>;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -50,16 +58,19 @@ export class Upkeep {
 
   /** One round; what fails is logged and comes again with the next. */
   async runOnce(): Promise<void> {
-    const { catalog, sweeper, retention, clock } = this.#deps;
+    const { catalog, sweeper, retention, labels, tokenKeys, clock } = this.#deps;
     const nowAt = clock.now();
     await this.#try('trash', () => sweeper.sweepAll(this.#abort.signal));
+    await this.#try('baselines', () => sweepBaselines(this.#deps));
     await this.#try('deletions', () => this.#retryDeletions());
+    await this.#try('labels', () => labels.saveAll(this.#abort.signal));
     await this.#try('retention', () => retention.applyAll(this.#abort.signal));
     await this.#try('tasks', () => catalog.tasks.deleteEndedBefore(nowAt - TASK_KEEP_DAYS * DAY_MS));
     await this.#try('runs', () => catalog.policies.deleteRunsBefore(nowAt - RUN_KEEP_DAYS * DAY_MS));
     await this.#try('jobs', () => catalog.jobs.deleteEndedBefore(nowAt - JOB_KEEP_DAYS * DAY_MS));
+    await this.#try('messages', () => catalog.messages.deleteBefore(nowAt - MESSAGE_KEEP_DAYS * DAY_MS));
     await this.#try('traces', () => catalog.traces.deleteBefore(nowAt - TRACE_KEEP_DAYS * DAY_MS));
-    await this.#try('revocations', () => catalog.users.dropExpiredRevocations(nowAt));
+    await this.#try('tokens', () => tokenKeys.tidyUp());
   }
 
   /** Nobody can use or delete a backup whose deletion failed: unless it is tried again, its space is lost for ever. */

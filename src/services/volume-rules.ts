@@ -6,14 +6,6 @@ import type { Volume, VolumeStatus } from '../core/model.ts';
 import type { VolumeUse } from './backup-rules.ts';
 
 const DELETABLE: readonly VolumeStatus[] = ['available', 'error', 'error_restoring', 'error_extending'];
-/** Somebody is at work on the disk: no force may take it away from under them. */
-const NEVER_DELETABLE: readonly VolumeStatus[] = [
-  'creating',
-  'restoring-backup',
-  'backing-up',
-  'extending',
-  'deleting',
-];
 
 /**
  * Exact size of a new volume. Without a size it is as large as its source to the byte.
@@ -51,34 +43,64 @@ function gibToVolumeBytes(sizeGib: number): number {
   return sizeGib * GIB;
 }
 
-/** `force` ignores the status, never a running operation. @throws VOLUME_STATE_FORBIDS */
-export function requireVolumeDeletable(volume: Volume, use: VolumeUse, options: { readonly force: boolean }): void {
-  const { status } = volume;
-  const isBusy = NEVER_DELETABLE.includes(status) || use.isBeingBackedUp;
-  if (!isBusy && (options.force || DELETABLE.includes(status))) return;
+export type DeletionUse = VolumeUse & {
+  /** A job works on the volume: it decides its state. */
+  readonly isJobOpen: boolean;
+};
+
+/** `force` ignores the status, never a running operation. @throws VOLUME_STATE_FORBIDS, VOLUME_BEING_COPIED */
+export function requireVolumeDeletable(volume: Volume, use: DeletionUse, options: { readonly force: boolean }): void {
+  const { status, source, volumeId } = volume;
+  if (use.isBeingCopied) throw new VbsError('VOLUME_BEING_COPIED', { volumeId });
+  const isAtWork = use.isBeingBackedUp || use.isJobOpen || status === 'extending';
+  // A call makes its disk right now; one that has a disk already was only set to this state by an admin.
+  const isBeingMade = status === 'creating' && source === '';
+  if (!isAtWork && !isBeingMade && (options.force || DELETABLE.includes(status))) return;
   throwForbidden(volume, use, DELETABLE.join(', '));
 }
 
-/** For what needs the disk detached and at rest: extending, letting go. @throws VOLUME_STATE_FORBIDS */
+/**
+ * For what needs the disk detached and at rest: extending, letting go.
+ * @throws VOLUME_STATE_FORBIDS, VOLUME_BEING_COPIED
+ */
 export function requireVolumeAtRest(volume: Volume, use: VolumeUse): void {
   if (volume.status !== 'available' || use.isBeingBackedUp) throwForbidden(volume, use, 'available');
+  if (use.isBeingCopied) throw new VbsError('VOLUME_BEING_COPIED', { volumeId: volume.volumeId });
 }
 
 /** States that an admin may set by hand; the others are for what is at work on a volume. */
-export const RESETTABLE_STATUSES = ['available', 'in-use', 'error'] as const satisfies readonly VolumeStatus[];
+export const RESETTABLE_STATUSES = [
+  'available',
+  'in-use',
+  'error',
+  'maintenance',
+  'creating',
+  'reserved',
+  'attaching',
+  'detaching',
+  'error_restoring',
+  'error_extending',
+  'error_deleting',
+] as const satisfies readonly VolumeStatus[];
 export type ResettableStatus = (typeof RESETTABLE_STATUSES)[number];
+
+/** What a volume without attachments cannot be, and one with them cannot stop being. */
+const ATTACHED_STATUSES: readonly VolumeStatus[] = ['in-use', 'detaching'];
 
 /** For admins (contract 3.25). @throws VOLUME_STATE_FORBIDS_RESET */
 export function requireVolumeResettable(
   { volumeId, status, source }: Volume,
-  use: { readonly isJobOpen: boolean },
+  use: { readonly isJobOpen: boolean; readonly isAttached: boolean },
   wanted: ResettableStatus,
 ): void {
   const refuse = (reason: string) => new VbsError('VOLUME_STATE_FORBIDS_RESET', { volumeId, status, wanted, reason });
   if (use.isJobOpen) throw refuse('a job is at work on it');
   // A call makes or grows its disk right now; what a crash cut short is put right at the next start.
-  if (status === 'creating' || status === 'extending') throw refuse('a call is at work on it');
+  const isBeingMade = status === 'creating' && source === '';
+  if (isBeingMade || status === 'extending') throw refuse('a call is at work on it');
   if (source === '' && wanted !== 'error') throw refuse('it has no disk');
+  if (!use.isAttached && ATTACHED_STATUSES.includes(wanted)) throw refuse('it has no attachments');
+  if (use.isAttached && wanted === 'available') throw refuse('it has attachments; see os-force_detach');
 }
 
 function throwForbidden({ volumeId, status }: Volume, use: VolumeUse, required: string): never {

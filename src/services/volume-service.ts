@@ -1,48 +1,29 @@
-// Volumes: made empty or from a backup, adopted, extended, deleted, let go. The disk itself is the driver's; here are
-// the rows, and the order of row and disk that leaves nothing behind after a crash: the row first, in a state that
-// says so.
+// Volumes that exist: adopted, extended, deleted, let go (volume-creation.ts makes new ones). The disk itself is the
+// driver's; here are the rows, and the order of row and disk that leaves nothing behind after a crash: the row first,
+// in a state that says so.
+import { bytesToGib } from '../core/bytes.ts';
 import { Semaphore } from '../core/concurrency.ts';
 import { isVbsError, VbsError } from '../core/errors.ts';
-import { type BackupId, type JobId, newUuid, type ProjectId, type SnapshotId, type VolumeId } from '../core/ids.ts';
+import { newUuid, type ProjectId, type VolumeId, type VolumeTypeId } from '../core/ids.ts';
 import { LIST_LIMIT_MAX } from '../core/limits.ts';
-import type { Backup, Volume } from '../core/model.ts';
+import type { Attachment, Volume } from '../core/model.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog, CatalogRecords } from '../db/catalog.ts';
-import type { NewVolume } from '../db/record-types.ts';
+import type { NewVolume, VolumeFilter } from '../db/record-types.ts';
 import type { VolumeDriver } from '../volumes/volume.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
-import { recordTrace } from './audit.ts';
-import { requireAvailableBackup } from './backup-rules.ts';
-import { authorize, type Caller, hasRole, requireRole } from './caller.ts';
-import type { RestorePayload } from './job-payloads.ts';
-import type { ListResult, VolumePage } from './list-page.ts';
-import { findReadableBackup, findVolumeUse, requireVolume } from './subjects.ts';
-import { makeDisk, toVolumeRef } from './volume-disk.ts';
-import {
-  planExtension,
-  planVolumeSize,
-  type ResettableStatus,
-  requireVolumeAtRest,
-  requireVolumeDeletable,
-  requireVolumeResettable,
-} from './volume-rules.ts';
-import { findVolumeType } from './volume-types.ts';
-
-export type CreateVolumeInput = {
-  /** GiB; null = as large as the source to the byte. */
-  readonly sizeGib: number | null;
-  readonly name: string | null;
-  readonly description: string | null;
-  /** Id or name; null = `__DEFAULT__`. */
-  readonly volumeType: string | null;
-  readonly availabilityZone: string | null;
-  /** One's own, or one that is shared with the project. */
-  readonly backupId: BackupId | null;
-  /** The request is a restore, which only the owner of a backup may ask for (contract 5.10). */
-  readonly isRestore?: boolean;
-  readonly snapshotId: SnapshotId | null;
-  readonly metadata: Readonly<Record<string, string>>;
-};
+import { statusByAttachments } from './attachment-rules.ts';
+import { sweepBaselines } from './baseline-sweeper.ts';
+import { authorize, type Caller, hasRole } from './caller.ts';
+import { poolNameOf } from './host-service.ts';
+import type { ListResult, TimeFilter, VolumePage } from './list-page.ts';
+import { type QuotaLimits, requireQuota } from './quota.ts';
+import { requireServiceEnabled } from './service-states.ts';
+import { requireCascade } from './snapshot-rules.ts';
+import { findSnapshots, findVolumeJob, findVolumeOwner, findVolumeUse, requireVolume } from './subjects.ts';
+import { draftVolume } from './volume-creation.ts';
+import { toVolumeRef } from './volume-disk.ts';
+import { planExtension, requireVolumeAtRest, requireVolumeDeletable } from './volume-rules.ts';
 
 export type AdoptVolumeInput = {
   readonly host: string;
@@ -66,24 +47,33 @@ export type UpdateVolumeInput = {
 export type VolumeListFilter = {
   readonly name?: string;
   readonly status?: string;
+  /** Substrings (`name~` and so on). */
+  readonly nameLike?: string;
+  readonly statusLike?: string;
+  readonly descriptionLike?: string;
   readonly sizeGib?: number;
   readonly availabilityZone?: string;
   readonly isBootable?: boolean;
   readonly metadata?: Readonly<Record<string, string>>;
-  readonly createdAt?: number;
-  readonly updatedAt?: number;
+  readonly createdAt?: TimeFilter;
+  readonly updatedAt?: TimeFilter;
   /** Every project; from callers who are no admins it is ignored. */
   readonly allProjects?: boolean;
   /** With `allProjects`: this one only. */
   readonly projectId?: ProjectId;
 };
 
-/** A line of Cinder's service list. All of them are this process, so they were last seen now. */
-export type ServiceView = {
-  readonly binary: 'cinder-volume' | 'cinder-backup' | 'cinder-scheduler';
-  readonly host: string;
-  readonly zone: string;
-  readonly updatedAt: number;
+export type VolumeSummary = {
+  readonly count: number;
+  readonly sizeGib: number;
+  /** Every value that a key has somewhere. */
+  readonly metadata: Readonly<Record<string, readonly string[]>>;
+};
+
+export type VolumeSurroundings = {
+  /** By the name of the type. */
+  readonly typeIds: ReadonlyMap<string, VolumeTypeId>;
+  readonly attachments: ReadonlyMap<VolumeId, readonly Attachment[]>;
 };
 
 export type VolumeServiceDeps = {
@@ -95,6 +85,8 @@ export type VolumeServiceDeps = {
   readonly wakeJobs: () => void;
   readonly hostName: string;
   readonly availabilityZone: string;
+  /** Limits of projects that have none of their own. */
+  readonly quotas: QuotaLimits;
 };
 
 export class VolumeService {
@@ -107,30 +99,7 @@ export class VolumeService {
 
   /** `<host>@<backend>#<pool>`, as adopting wants it and the service list shows it. */
   get hostName(): string {
-    return `${this.#deps.hostName}@file#file`;
-  }
-
-  /**
-   * An empty volume is `available` when this returns; one from a backup is `creating`, and a job fills it.
-   * @throws VOLUME_TYPE_NOT_FOUND, AVAILABILITY_ZONE_NOT_FOUND, SNAPSHOT_NOT_FOUND, BACKUP_NOT_FOUND,
-   * BACKUP_NOT_OWNED, BACKUP_NOT_AVAILABLE, VOLUME_SIZE_INVALID, VOLUME_TOO_SMALL_FOR_SOURCE, STORAGE_FULL
-   */
-  async createVolume(caller: Caller, projectId: ProjectId, input: CreateVolumeInput): Promise<Volume> {
-    authorize(caller, projectId, 'member');
-    const draft = this.#draftVolume(caller, projectId, input);
-    if (input.snapshotId !== null) throw new VbsError('SNAPSHOT_NOT_FOUND', { snapshotId: input.snapshotId });
-    if (input.backupId !== null)
-      return await this.#createFromBackup(caller, draft, { ...input, backupId: input.backupId });
-    const sizeBytes = planVolumeSize(input.sizeGib, undefined);
-    const volume = { ...draft, sizeBytes };
-    await this.#deps.catalog.transact(projectId, ({ volumes }) => volumes.insert(volume));
-    try {
-      return await this.#finishEmptyVolume({ ...volume, updatedAt: null });
-    } catch (error) {
-      // The caller learns that there is no volume, so none may stay. A crash before this line is mended at start-up.
-      await this.#dropUnfinished(projectId, volume.volumeId);
-      throw error;
-    }
+    return poolNameOf(this.#deps.hostName);
   }
 
   /**
@@ -142,7 +111,9 @@ export class VolumeService {
     authorize(caller, projectId, 'admin');
     const { host, reference, isBootable } = input;
     if (host !== this.hostName) throw new VbsError('VOLUME_HOST_UNKNOWN', { host });
-    const draft = { ...this.#draftVolume(caller, projectId, input), isBootable };
+    const { availabilityZone, clock } = this.#deps;
+    const place = { availabilityZone, createdAt: clock.now() };
+    const draft = { ...(await draftVolume(this.#deps.catalog, caller, projectId, input, place)), isBootable };
     // One at a time: of two at once under two names, neither would see the other's row.
     await this.#adoptions.acquire();
     try {
@@ -158,10 +129,15 @@ export class VolumeService {
     const { source, sizeBytes } = await driver.adopt(reference);
     const volume: NewVolume = { ...draft, status: 'available', sizeBytes, source, isAdopted: true };
     await this.#requireUnmanaged(driver, volume, reference);
-    return await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
+    return await this.#deps.catalog.transact(projectId, async (records) => {
+      const { volumes } = records;
       if ((await volumes.findBySource(source)) !== undefined) {
         throw new VbsError('VOLUME_ALREADY_MANAGED', { reference });
       }
+      await requireServiceEnabled(records, 'cinder-volume');
+      const sizeGib = bytesToGib(sizeBytes);
+      const need = { volumes: 1, gigabytes: sizeGib, perVolumeGigabytes: sizeGib, volumeType: draft.volumeType };
+      await requireQuota(records, projectId, need, this.#deps.quotas);
       await volumes.insert(volume);
       return await requireVolume({ volumes }, projectId, volumeId);
     });
@@ -187,17 +163,23 @@ export class VolumeService {
   /** Lets a volume go without touching its disk, for admins. @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS */
   async unmanageVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId): Promise<void> {
     authorize(caller, projectId, 'admin');
-    await this.#deps.catalog.transact(projectId, async (records) => {
-      const volume = await requireVolume(records, projectId, volumeId);
+    const { catalog } = this.#deps;
+    const ownerId = await findVolumeOwner(catalog, caller, projectId, volumeId);
+    await catalog.transact(ownerId, async (records) => {
+      const volume = await requireVolume(records, ownerId, volumeId);
       requireVolumeAtRest(volume, await findVolumeUse(records, volume));
+      requireCascade(volume, await findSnapshots(records, volume), { cascade: false, force: false });
       await records.volumes.delete(volumeId);
     });
+    await sweepBaselines(this.#deps);
   }
 
   /** @throws VOLUME_NOT_FOUND */
   async getVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId): Promise<Volume> {
     authorize(caller, projectId, 'reader');
-    return await requireVolume(this.#deps.catalog, projectId, volumeId);
+    const { catalog } = this.#deps;
+    const ownerId = await findVolumeOwner(catalog, caller, projectId, volumeId);
+    return await requireVolume(catalog, ownerId, volumeId);
   }
 
   /** @throws MARKER_NOT_FOUND */
@@ -208,9 +190,27 @@ export class VolumeService {
     page: VolumePage,
   ): Promise<ListResult<Volume>> {
     authorize(caller, projectId, 'reader');
-    const { allProjects, projectId: wantedId, ...rest } = filter;
-    const isAcross = allProjects === true && hasRole(caller, 'admin');
-    return await this.#deps.catalog.volumes.list({ ...rest, projectId: isAcross ? wantedId : projectId }, page);
+    return await this.#deps.catalog.volumes.list(planFilter(caller, projectId, filter), page);
+  }
+
+  /** Count, size and all metadata of the volumes that a list would show. */
+  async summarizeVolumes(caller: Caller, projectId: ProjectId, filter: VolumeListFilter): Promise<VolumeSummary> {
+    authorize(caller, projectId, 'reader');
+    const { volumes } = this.#deps.catalog;
+    const planned = planFilter(caller, projectId, filter);
+    const { count, sizeGib } = await volumes.sum(planned);
+    return { count, sizeGib, metadata: mergeMetadata(await volumes.listMetadata(planned.projectId)) };
+  }
+
+  /** What showing these volumes takes beyond their rows. */
+  async describeVolumes(volumes: readonly Volume[]): Promise<VolumeSurroundings> {
+    const { catalog } = this.#deps;
+    const types = await catalog.volumeTypes.listAll();
+    const attachments = await catalog.attachments.listOfVolumes(volumes.map(({ volumeId }) => volumeId));
+    return {
+      typeIds: new Map(types.map(({ name, typeId }) => [name, typeId])),
+      attachments: Map.groupBy(attachments, ({ volumeId }) => volumeId),
+    };
   }
 
   /** @throws VOLUME_NOT_FOUND */
@@ -220,19 +220,28 @@ export class VolumeService {
     volumeId: VolumeId,
     input: UpdateVolumeInput,
   ): Promise<Volume> {
-    authorize(caller, projectId, 'member');
-    const updatedAt = this.#deps.clock.now();
-    return await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
-      await requireVolume({ volumes }, projectId, volumeId);
-      await volumes.update(volumeId, { ...input, updatedAt });
-      return await requireVolume({ volumes }, projectId, volumeId);
-    });
+    return await this.#change(caller, projectId, volumeId, () => input);
+  }
+
+  /**
+   * Replaces the metadata by what `plan` makes of it, in one transaction: of two at once none loses the other's.
+   * @throws VOLUME_NOT_FOUND, and what `plan` throws
+   */
+  async changeMetadata(
+    caller: Caller,
+    projectId: ProjectId,
+    volumeId: VolumeId,
+    plan: (metadata: Volume['metadata']) => Volume['metadata'],
+  ): Promise<Volume['metadata']> {
+    const change = (volume: Volume) => ({ metadata: plan(volume.metadata) });
+    return (await this.#change(caller, projectId, volumeId, change)).metadata;
   }
 
   /**
    * Marks the volume `deleting`; a job removes the disk (an adopted one is let go untouched). Its backups stay.
-   * `force` ignores the status and is for admins; `cascade` is honoured trivially while volumes have no snapshots.
-   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS
+   * `force` ignores the status and is for admins; `cascade` takes the volume's snapshots with it.
+   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_BEING_COPIED, VOLUME_HAS_SNAPSHOTS, SNAPSHOT_STATE_FORBIDS,
+   * SNAPSHOT_IN_USE
    */
   async deleteVolume(
     caller: Caller,
@@ -242,86 +251,79 @@ export class VolumeService {
   ): Promise<void> {
     authorize(caller, projectId, options.force ? 'admin' : 'member');
     const now = this.#deps.clock.now();
-    await this.#deps.catalog.transact(projectId, async (records) => {
-      const volume = await requireVolume(records, projectId, volumeId);
-      requireVolumeDeletable(volume, await findVolumeUse(records, volume), options);
+    const { catalog } = this.#deps;
+    const ownerId = await findVolumeOwner(catalog, caller, projectId, volumeId);
+    await catalog.transact(ownerId, async (records) => {
+      const volume = await requireVolume(records, ownerId, volumeId);
+      await requireNotAttached(records, volume);
+      const isJobOpen = (await findVolumeJob(records, volume)) !== undefined;
+      requireVolumeDeletable(volume, { ...(await findVolumeUse(records, volume)), isJobOpen }, options);
+      const snapshots = await findSnapshots(records, volume);
+      requireCascade(volume, snapshots, options);
+      for (const { snapshot } of snapshots) {
+        await records.snapshots.update(snapshot.snapshotId, { status: 'deleting', updatedAt: now });
+      }
       await records.volumes.update(volumeId, { status: 'deleting', updatedAt: now });
-      await records.jobs.insert({ jobId: newUuid(), projectId, kind: 'delete-volume', volumeId, createdAt: now });
+      const job = { kind: 'delete-volume', projectId: ownerId, volumeId, createdAt: now } as const;
+      await records.jobs.insert({ ...job, jobId: newUuid() });
     });
     this.#deps.wakeJobs();
   }
 
   /**
-   * Shows the volume in another state, for admins: the way out of one that nothing will end. The disk is not touched.
-   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS_RESET
+   * Grows the disk. Volumes that are in use only with `mayBeInUse` (3.42), and only when no program holds the disk.
+   * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_SIZE_INVALID, QUOTA_VOLUME_SIZE_EXCEEDED,
+   * QUOTA_GIGABYTES_EXCEEDED, STORAGE_FULL, VOLUME_BUSY
    */
-  async resetVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, status: ResettableStatus): Promise<void> {
-    authorize(caller, projectId, 'admin');
-    const updatedAt = this.#deps.clock.now();
-    await this.#deps.catalog.transact(projectId, async (records) => {
-      const volume = await requireVolume(records, projectId, volumeId);
-      const job = await records.jobs.findOpen({ projectId, volumeId, kinds: ['backup', 'restore', 'delete-volume'] });
-      requireVolumeResettable(volume, { isJobOpen: job !== undefined }, status);
-      await records.volumes.update(volumeId, { status, updatedAt });
-    });
-  }
-
-  /** @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_SIZE_INVALID, STORAGE_FULL */
-  async extendVolume(caller: Caller, projectId: ProjectId, volumeId: VolumeId, sizeGib: number): Promise<Volume> {
+  async extendVolume(
+    caller: Caller,
+    projectId: ProjectId,
+    volumeId: VolumeId,
+    input: { readonly sizeGib: number; readonly mayBeInUse: boolean },
+  ): Promise<Volume> {
     authorize(caller, projectId, 'member');
-    const { catalog, drivers, clock } = this.#deps;
-    const plan = await catalog.transact(projectId, async (records) => {
-      const volume = await requireVolume(records, projectId, volumeId);
-      const sizeBytes = planExtension(volume, sizeGib);
-      requireVolumeAtRest(volume, await findVolumeUse(records, volume));
+    const { catalog, drivers, clock, quotas } = this.#deps;
+    const ownerId = await findVolumeOwner(catalog, caller, projectId, volumeId);
+    const plan = await catalog.transact(ownerId, async (records) => {
+      const volume = await requireVolume(records, ownerId, volumeId);
+      const sizeBytes = planExtension(volume, input.sizeGib);
+      const isInUse = input.mayBeInUse && volume.status === 'in-use';
+      const shown: Volume = isInUse ? { ...volume, status: 'available' } : volume;
+      requireVolumeAtRest(shown, await findVolumeUse(records, volume));
+      const gigabytes = input.sizeGib - bytesToGib(volume.sizeBytes);
+      const need = { gigabytes, perVolumeGigabytes: input.sizeGib, volumeType: volume.volumeType };
+      await requireQuota(records, ownerId, need, quotas);
       await records.volumes.update(volumeId, { status: 'extending', updatedAt: clock.now() });
+      await records.baselines.drop(volumeId);
       return { volume, sizeBytes };
     });
+    const { status } = plan.volume;
     const driver = drivers.driver(plan.volume.driver);
     try {
       const { sizeBytes } = await driver.resize(toVolumeRef(plan.volume), plan.sizeBytes);
-      return await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
+      return await this.#settle(ownerId, volumeId, { status, sizeBytes });
     } catch (error) {
       // A disk that is locked by another program was not touched.
-      const status = isVbsError(error, 'VOLUME_BUSY') ? 'available' : 'error_extending';
-      await this.#settle(projectId, volumeId, { status });
+      await this.#settle(ownerId, volumeId, { status: isVbsError(error, 'VOLUME_BUSY') ? status : 'error_extending' });
       throw error;
+    } finally {
+      await sweepBaselines(this.#deps);
     }
-  }
-
-  /** For admins. */
-  listServices(caller: Caller): ServiceView[] {
-    requireRole(caller, 'admin');
-    const { hostName, availabilityZone: zone, clock } = this.#deps;
-    const updatedAt = clock.now();
-    return [
-      { binary: 'cinder-scheduler', host: hostName, zone, updatedAt },
-      { binary: 'cinder-volume', host: this.hostName, zone, updatedAt },
-      { binary: 'cinder-backup', host: hostName, zone, updatedAt },
-    ];
   }
 
   /**
    * Puts right what a crash left half done in this service's own calls; to be called before requests are served, by
-   * the process that holds the folder of the disks. (Volumes that a job is at work on are the job's.)
+   * the process that holds the folder of the disks. (Volumes that a job is at work on are the job's; those that were
+   * being made, `VolumeCreator`'s.)
    */
   async recoverVolumes(): Promise<void> {
-    const { logger } = this.#deps;
-    for (const volume of await this.#listUnfinished()) {
-      const { volumeId, status } = volume;
-      logger.warn({ volumeId, status }, 'a call was cut short; its volume is put right');
-      if (status === 'extending') await this.#recoverExtension(volume);
-      else await this.#recoverEmptyVolume(volume);
+    const { catalog, logger } = this.#deps;
+    // Calls are few at any moment, so one page holds all that a crash can leave.
+    const { items } = await catalog.volumes.list({ status: 'extending' }, { limit: LIST_LIMIT_MAX });
+    for (const volume of items) {
+      logger.warn({ volumeId: volume.volumeId }, 'a call was cut short; its volume is put right');
+      await this.#recoverExtension(volume);
     }
-  }
-
-  /** Volumes that no job will finish. Calls are few at any moment, so one page holds all that a crash can leave. */
-  async #listUnfinished(): Promise<Volume[]> {
-    const { volumes } = this.#deps.catalog;
-    const creating = await volumes.list({ status: 'creating' }, { limit: LIST_LIMIT_MAX });
-    const extending = await volumes.list({ status: 'extending' }, { limit: LIST_LIMIT_MAX });
-    // What is made from a backup is its restore job's, which the runner takes up again.
-    return [...creating.items.filter((volume) => volume.sourceBackupId === null), ...extending.items];
   }
 
   /** The disk may have grown before its row did. A backup wants both to agree, so the disk decides. */
@@ -330,94 +332,27 @@ export class VolumeService {
     try {
       const measuredBytes = await this.#deps.drivers.driver(volume.driver).measure(toVolumeRef(volume));
       const sizeBytes = Math.max(volume.sizeBytes, measuredBytes);
-      await this.#settle(projectId, volumeId, { status: 'available', sizeBytes });
+      const existing = await this.#deps.catalog.attachments.listOfVolumes([volumeId]);
+      await this.#settle(projectId, volumeId, { status: statusByAttachments(existing), sizeBytes });
     } catch (error) {
       this.#deps.logger.error({ volumeId, err: error }, 'the size of a volume could not be told');
       await this.#settle(projectId, volumeId, { status: 'error_extending' });
     }
   }
 
-  async #recoverEmptyVolume(volume: Volume): Promise<void> {
-    const { volumeId, projectId } = volume;
-    try {
-      await this.#finishEmptyVolume(volume);
-    } catch (error) {
-      this.#deps.logger.error({ volumeId, err: error }, 'the disk of a volume could not be made');
-      await this.#settle(projectId, volumeId, { status: 'error' });
-    }
-  }
-
-  /** A row in state `creating`, without a disk or a size yet. */
-  #draftVolume(caller: Caller, projectId: ProjectId, input: CreateVolumeInput | AdoptVolumeInput): NewVolume {
-    const type = findVolumeType(input.volumeType);
-    const availabilityZone = input.availabilityZone ?? this.#deps.availabilityZone;
-    if (availabilityZone !== this.#deps.availabilityZone) {
-      throw new VbsError('AVAILABILITY_ZONE_NOT_FOUND', { availabilityZone });
-    }
-    return {
-      volumeId: newUuid(),
-      projectId,
-      userId: caller.userId,
-      name: input.name,
-      description: input.description,
-      status: 'creating',
-      sizeBytes: 0,
-      volumeType: type.name,
-      availabilityZone,
-      driver: 'file',
-      source: '',
-      isAdopted: false,
-      isFresh: false,
-      isBootable: false,
-      metadata: input.metadata,
-      sourceBackupId: null,
-      createdAt: this.#deps.clock.now(),
-    };
-  }
-
-  /** Volume, job and the hold on the backup in one transaction; the disk is made by the job. */
-  async #createFromBackup(
+  async #change(
     caller: Caller,
-    draft: NewVolume,
-    { backupId, sizeGib, isRestore = false }: Pick<CreateVolumeInput, 'sizeGib' | 'isRestore'> & { backupId: BackupId },
+    projectId: ProjectId,
+    volumeId: VolumeId,
+    plan: (volume: Volume) => UpdateVolumeInput,
   ): Promise<Volume> {
-    const { catalog } = this.#deps;
-    const { projectId, volumeId, createdAt } = draft;
-    // A backup never changes its owner, so which locks are needed can be seen before they are held.
-    const ownerId = (await findReadableBackup(catalog, projectId, backupId))?.projectId ?? projectId;
-    const volume = await catalog.transactAcross([projectId, ownerId], async (records) => {
-      const { volumes, jobs } = records;
-      const backup = await findReadableBackup(records, projectId, backupId);
-      if (backup === undefined) throw new VbsError('BACKUP_NOT_FOUND', { backupId });
-      if (isRestore && ownerId !== projectId) throw new VbsError('BACKUP_NOT_OWNED', { backupId });
-      requireAvailableBackup(backup);
-      const sizeBytes = planVolumeSize(sizeGib, backup.sizeBytes);
-      await volumes.insert({ ...draft, sizeBytes, sourceBackupId: backupId });
-      const payload: RestorePayload = { isNewVolume: true, isTargetUntouched: true };
-      const jobId = newUuid<JobId>();
-      await jobs.insert({ jobId, projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
-      await holdBackup(records, backup, { jobId, projectId, createdAt });
-      const resource = { resourceId: backupId, resourceName: backup.name, details: { volume_id: volumeId } };
-      await recordTrace(records, {
-        ...{ projectId, actor: caller, traceName: 'bksRestoreBackup', jobId, createdAt },
-        ...resource,
-      });
-      return await requireVolume({ volumes }, projectId, volumeId);
-    });
-    this.#deps.wakeJobs();
-    return volume;
-  }
-
-  async #finishEmptyVolume(volume: Volume): Promise<Volume> {
-    const { source, sizeBytes } = await makeDisk(this.#deps.drivers.driver(volume.driver), volume);
-    const changes = { status: 'available', source, sizeBytes, isFresh: true } as const;
-    return await this.#settle(volume.projectId, volume.volumeId, changes);
-  }
-
-  async #dropUnfinished(projectId: ProjectId, volumeId: VolumeId): Promise<void> {
-    await this.#deps.catalog.transact(projectId, async ({ volumes }) => {
-      const volume = await volumes.get(projectId, volumeId);
-      if (volume?.status === 'creating') await volumes.delete(volumeId);
+    authorize(caller, projectId, 'member');
+    const { catalog, clock } = this.#deps;
+    const ownerId = await findVolumeOwner(catalog, caller, projectId, volumeId);
+    return await catalog.transact(ownerId, async ({ volumes }) => {
+      const volume = await requireVolume({ volumes }, ownerId, volumeId);
+      await volumes.update(volumeId, { ...plan(volume), updatedAt: clock.now() });
+      return await requireVolume({ volumes }, ownerId, volumeId);
     });
   }
 
@@ -434,15 +369,24 @@ export class VolumeService {
   }
 }
 
-/**
- * Keeps the backup until the job has read it. One's own says so by its status; another project's, which a receiver must
- * not be able to change, is pinned from the start: its owner may delete it, and the deletion waits for the pin.
- */
-async function holdBackup(
-  { backups, ledger }: CatalogRecords,
-  { backupId, projectId: ownerId }: Backup,
-  { jobId, projectId, createdAt }: { readonly jobId: JobId; readonly projectId: ProjectId; readonly createdAt: number },
-): Promise<void> {
-  if (ownerId === projectId) await backups.update(backupId, { status: 'restoring', updatedAt: createdAt });
-  else await ledger.pinForJob(jobId, { backupId, projectId: ownerId });
+/** Who is no admin sees the project of the request only, whatever was asked for. */
+function planFilter(caller: Caller, projectId: ProjectId, filter: VolumeListFilter): VolumeFilter {
+  const { allProjects, projectId: wantedId, ...rest } = filter;
+  const isAcross = allProjects === true && hasRole(caller, 'admin');
+  return { ...rest, projectId: isAcross ? wantedId : projectId };
+}
+
+function mergeMetadata(all: readonly Volume['metadata'][]): VolumeSummary['metadata'] {
+  const values = new Map<string, Set<string>>();
+  for (const metadata of all) {
+    for (const [key, value] of Object.entries(metadata)) values.set(key, (values.get(key) ?? new Set()).add(value));
+  }
+  return Object.fromEntries([...values].map(([key, found]) => [key, [...found].sort()]));
+}
+
+/** No force takes a disk away from a server. @throws VOLUME_STATE_FORBIDS */
+async function requireNotAttached({ attachments }: CatalogRecords, { volumeId }: Volume): Promise<void> {
+  const existing = await attachments.listOfVolumes([volumeId]);
+  if (existing.length === 0) return;
+  throw new VbsError('VOLUME_STATE_FORBIDS', { volumeId, status: 'attached', required: 'detached' });
 }
