@@ -2,17 +2,31 @@
 // form of a request (schemas/), call one service and shape the answer (views/).
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { ProjectId } from '../core/ids.ts';
+import type { NativeRules } from '../core/native-rules.ts';
 import type { Clock, Logger } from '../core/ports.ts';
+import type { AttachmentService } from '../services/attachment-service.ts';
+import type { BackupRecordService } from '../services/backup-record-service.ts';
 import type { BackupService } from '../services/backup-service.ts';
 import type { BackupTagService } from '../services/backup-tag-service.ts';
 import type { Caller } from '../services/caller.ts';
 import type { DevClock } from '../services/dev-clock.ts';
+import type { Directory } from '../services/directory.ts';
+import type { HostService } from '../services/host-service.ts';
 import type { IdentityService } from '../services/identity-service.ts';
 import type { JobService } from '../services/job-service.ts';
+import type { ManageableService } from '../services/manageable-service.ts';
+import type { MessageService } from '../services/message-service.ts';
 import type { PolicyService } from '../services/policy-service.ts';
+import type { QuotaService } from '../services/quota-service.ts';
+import type { RepositoryService } from '../services/repository-service.ts';
 import type { SharingService } from '../services/sharing-service.ts';
+import type { SnapshotService } from '../services/snapshot-service.ts';
 import type { TraceService } from '../services/trace-service.ts';
+import type { VerifyService } from '../services/verify-service.ts';
+import type { VolumeActionService } from '../services/volume-action-service.ts';
+import type { VolumeCreator } from '../services/volume-creation.ts';
 import type { VolumeService } from '../services/volume-service.ts';
+import type { VolumeTypeService } from '../services/volume-type-service.ts';
 import { bodyOf } from './plugins/body-parser.ts';
 import type { Family } from './plugins/family.ts';
 import { pathOfUrl } from './plugins/family.ts';
@@ -25,17 +39,33 @@ import type { LinkBase } from './views/links.ts';
 
 /** What the API is built from. */
 export type ApiDeps = {
-  readonly identity: Pick<
-    IdentityService,
-    'issueToken' | 'authenticate' | 'describeToken' | 'revokeToken' | 'listProjects' | 'getProject'
-  >;
+  readonly identity: Pick<IdentityService, 'issueToken' | 'authenticate' | 'describeToken' | 'revokeToken'>;
+  readonly directory: Directory;
+  /** Where users and tokens are kept when not here: Keystone's address, ending in /v3. */
+  readonly externalIdentityUrl?: string;
+  /** Addresses whose X-Forwarded-* headers are believed. */
+  readonly trustedProxies?: readonly string[];
   readonly volumes: VolumeService;
+  readonly volumeActions: VolumeActionService;
+  readonly attachments: AttachmentService;
+  readonly volumeTypes: VolumeTypeService;
+  readonly manageable: ManageableService;
+  readonly quotas: QuotaService;
+  readonly hosts: HostService;
+  readonly messages: MessageService;
+  readonly volumeCreator: Pick<VolumeCreator, 'createVolume'>;
+  readonly snapshots: SnapshotService;
   readonly backups: BackupService;
+  readonly backupRecords: Pick<BackupRecordService, 'exportRecord' | 'importRecord'>;
   readonly backupTags: BackupTagService;
   readonly jobs: JobService;
   readonly sharings: SharingService;
   readonly traces: TraceService;
   readonly policies: PolicyService;
+  /** Absent: the documented defaults. */
+  readonly nativeRules?: NativeRules;
+  readonly repository: RepositoryService;
+  readonly verify: VerifyService;
   /** Development only. */
   readonly devClock?: Pick<DevClock, 'advance'>;
   readonly region: string;

@@ -12,15 +12,24 @@ import type { RouteTable } from './route-table.ts';
 /** Where a family answers another status than the table of errors says. */
 const VBS_STATUS: Partial<Record<ErrorCode, number>> = { ROLES_EMPTY: 401 };
 /** A marker that is unknown is a bad parameter there (contract 1.8). */
-const POLICY_STATUS: Partial<Record<ErrorCode, number>> = { ...VBS_STATUS, MARKER_NOT_FOUND: 400 };
+const POLICY_STATUS: Partial<Record<ErrorCode, number>> = {
+  ...VBS_STATUS,
+  MARKER_NOT_FOUND: 400,
+  KEYSTONE_UNAVAILABLE: 500,
+};
 const NATIVE_STATUS: Partial<Record<ErrorCode, number>> = {
   PROJECT_MISMATCH: 400,
   QUOTA_BACKUPS_EXCEEDED: 413,
   QUOTA_BACKUP_GIGABYTES_EXCEEDED: 413,
+  QUOTA_VOLUMES_EXCEEDED: 413,
+  QUOTA_GIGABYTES_EXCEEDED: 413,
+  QUOTA_VOLUME_SIZE_EXCEEDED: 413,
+  QUOTA_SNAPSHOTS_EXCEEDED: 413,
   // Cinder answers 400 whenever a state forbids something.
   BACKUP_IN_PROGRESS: 400,
   RESTORE_VOLUME_BEING_BACKED_UP: 400,
   VOLUME_ATTACHED: 400,
+  VOLUME_BEING_COPIED: 400,
 };
 
 const FAULT_NAMES: Readonly<Record<number, string>> = {
@@ -77,6 +86,7 @@ const FASTIFY_CODES: Readonly<Record<string, VbsError>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: new VbsError('REQUEST_MALFORMED', { reason: 'Content-Length is wrong' }),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: new VbsError('MEDIA_TYPE_UNSUPPORTED', { contentType: 'of the request' }),
   FST_ERR_BAD_URL: new VbsError('ROUTE_NOT_FOUND'),
+  FST_ERR_MAX_PARAM_LENGTH: new VbsError('ROUTE_NOT_FOUND'),
   // The client went away while it sent the body; nobody reads this answer.
   ECONNRESET: new VbsError('REQUEST_MALFORMED', { reason: 'the body ended early' }),
 };
@@ -90,6 +100,8 @@ export function toVbsError(error: unknown): VbsError {
 export type ErrorReplyDeps = {
   readonly logger: Logger;
   readonly publicUrl?: string;
+  /** What a 401 names as the place to get tokens from; unset: this service. */
+  readonly externalIdentityUrl?: string;
   readonly routeTable: RouteTable;
 };
 
@@ -114,7 +126,8 @@ function sendError(cause: unknown, request: FastifyRequest, reply: FastifyReply,
   const error = toVbsError(cause);
   const { status, body } = shapeError(error, request.guard.family, request.id);
   if (status >= 500) logFailure(error, request, deps.logger);
-  if (status === 401) reply.header('WWW-Authenticate', `Keystone uri="${request.guard.origin}/identity/v3"`);
+  const identityUrl = deps.externalIdentityUrl ?? `${request.guard.origin}/identity/v3`;
+  if (status === 401) reply.header('WWW-Authenticate', `Keystone uri="${identityUrl}"`);
   if (status === 413 && !isVbsFamily(request.guard.family)) reply.header('Retry-After', '0');
   // Bytes, because Fastify would add a charset parameter where no hook can take it away (refused by the router).
   return reply

@@ -6,6 +6,8 @@ export type Microversion = number;
 
 export const MICROVERSION_MIN: Microversion = 0;
 export const MICROVERSION_MAX: Microversion = 71;
+/** What clients call the service: `volume` as documented, or its type in the catalog (gophercloud 0 and 1 do). */
+const SERVICE_WORDS: ReadonlySet<string> = new Set(['volume', 'volumev3', 'block-storage', 'block-store']);
 
 export function formatMicroversion(version: Microversion): string {
   return `3.${version}`;
@@ -19,7 +21,7 @@ export function negotiateMicroversion(header: string | undefined): Microversion 
   if (header === undefined) return MICROVERSION_MIN;
   const entries = header.split(',').map((entry) => entry.trim().split(/\s+/));
   // The service word alone decides; headers that name other services only are refused, as Cinder does.
-  const entry = entries.find(([service]) => service?.toLowerCase() === 'volume');
+  const entry = entries.find(([service = '']) => SERVICE_WORDS.has(service.toLowerCase()));
   const text = entry?.length === 2 ? (entry[1] ?? '') : '';
   if (text === 'latest') return MICROVERSION_MAX;
   const match = /^([1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/.exec(text);

@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { BackupActionBody } from '../schemas/backup-actions.ts';
+import { BackupRecordBody } from '../schemas/backup-records.ts';
 import {
   CloudBackupQuota,
   CreateCloudBackupBody,
@@ -9,13 +10,15 @@ import {
   RestoreCloudBackupBody,
 } from '../schemas/cloudbackups.ts';
 import { Links } from '../schemas/common.ts';
-import { CatalogEntries, ProjectBody, TokenBody, TokenRequest } from '../schemas/identity.ts';
+import { DIRECTORY_SCHEMAS } from '../schemas/directory.ts';
+import { CatalogEntries, TokenBody, TokenRequest } from '../schemas/identity.ts';
 import { JobBody } from '../schemas/jobs.ts';
 import {
   CreateNativeBackupBody,
   NativeBackup,
   NativeBackupSummary,
   RestoreNativeBackupBody,
+  UpdateNativeBackupBody,
 } from '../schemas/native-backups.ts';
 import { ERROR_SCHEMAS, referWithin } from '../schemas/openapi.ts';
 import {
@@ -34,10 +37,12 @@ import {
 } from '../schemas/policy-resources.ts';
 import { TaskList } from '../schemas/policy-tasks.ts';
 import { NewSharing, ShareBackupBody, SharingBody } from '../schemas/sharings.ts';
+import { CreateSnapshotBody, SnapshotActionBody, SnapshotBody, UpdateSnapshotBody } from '../schemas/snapshots.ts';
 import { TagSearchBody, TagSearchResult } from '../schemas/tag-search.ts';
 import { TagActionBody, TagBody, TagList, TagValueList } from '../schemas/tags.ts';
 import { TraceBody } from '../schemas/traces.ts';
 import { MetaBody, MetadataBody, VolumeActionBody } from '../schemas/volume-actions.ts';
+import { VOLUME_SUPPORT_SCHEMAS } from '../schemas/volume-support.ts';
 import { AdoptVolumeBody, CreateVolumeBody, UpdateVolumeBody, VolumeBody, VolumeSummary } from '../schemas/volumes.ts';
 
 /** Everything with an `$id`: written once in the document, referred to from the routes. */
@@ -74,6 +79,8 @@ const NAMED_SCHEMAS = [
   NativeBackupSummary,
   CreateNativeBackupBody,
   RestoreNativeBackupBody,
+  UpdateNativeBackupBody,
+  BackupRecordBody,
   VolumeBody,
   VolumeSummary,
   CreateVolumeBody,
@@ -86,7 +93,12 @@ const NAMED_SCHEMAS = [
   TokenRequest,
   TokenBody,
   CatalogEntries,
-  ProjectBody,
+  SnapshotBody,
+  CreateSnapshotBody,
+  UpdateSnapshotBody,
+  SnapshotActionBody,
+  ...DIRECTORY_SCHEMAS,
+  ...VOLUME_SUPPORT_SCHEMAS,
 ];
 
 const TAGS = [
@@ -96,6 +108,11 @@ const TAGS = [
   { name: 'sharing', description: 'Backups shown to other projects' },
   { name: 'native backups', description: 'Backups, the OpenStack way' },
   { name: 'volumes', description: 'Volumes, the OpenStack way' },
+  { name: 'snapshots', description: 'Snapshots of volumes, the OpenStack way' },
+  { name: 'attachments', description: 'Who uses volumes' },
+  { name: 'volume types', description: 'Kinds of volumes' },
+  { name: 'quotas', description: 'Limits of projects' },
+  { name: 'messages', description: 'What failed after it had been accepted' },
   { name: 'service', description: 'What the service consists of' },
   { name: 'identity', description: 'Tokens and projects' },
   { name: 'discovery', description: 'Versions of the API' },

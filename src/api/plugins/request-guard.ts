@@ -43,6 +43,8 @@ declare module 'fastify' {
 export type GuardDeps = {
   readonly identity: { authenticate(tokenId: string): Promise<Caller> };
   readonly publicUrl?: string;
+  /** Set: users and tokens are kept there, and the routes of identity are not served. */
+  readonly externalIdentityUrl?: string;
   readonly routeTable: RouteTable;
 };
 
@@ -108,6 +110,7 @@ async function guardRequest(request: FastifyRequest, deps: GuardDeps): Promise<v
   if (access === undefined) throw new Error(`route ${request.routeOptions.url} declares no access`);
   const negotiation = negotiateFor(request);
   if (access.kind !== 'public') {
+    refuseElsewhere(request, deps.externalIdentityUrl);
     request.guard.caller = await authenticate(request, deps.identity);
     request.guard.projectId = checkProject(request, request.guard.caller, access.kind === 'project');
     checkRole(request, request.guard.caller, access.role);
@@ -116,6 +119,11 @@ async function guardRequest(request: FastifyRequest, deps: GuardDeps): Promise<v
   }
   const acceptsAnything = access.kind !== 'token' && access.accepts === 'anything';
   if (!acceptsAnything && !isAcceptable(request.headers.accept)) throw new VbsError('NOT_ACCEPTABLE');
+}
+
+/** @throws IDENTITY_EXTERNAL */
+function refuseElsewhere(request: FastifyRequest, url: string | undefined): void {
+  if (url !== undefined && request.guard.family === 'identity') throw new VbsError('IDENTITY_EXTERNAL', { url });
 }
 
 function checkRole(request: FastifyRequest, caller: Caller, role: Role | 'none' | undefined): void {

@@ -1,5 +1,6 @@
 // The list of all routes: it tells an unknown path (404) from a known path with another method (405), and words that
 // are part of paths from ids.
+import assert from 'node:assert/strict';
 import type { FastifyInstance } from 'fastify';
 
 /** Literal segments that are never ids (contract 2.1). */
@@ -15,16 +16,17 @@ const LITERAL_SEGMENTS: ReadonlySet<string> = new Set([
   'native',
 ]);
 /** Parameters that may hold any text. */
-const FREE_PARAMETERS: ReadonlySet<string> = new Set(['key', 'project_id']);
+const FREE_PARAMETERS: ReadonlySet<string> = new Set(['class_name', 'domain_id', 'key', 'project_id']);
 
 type Entry = { readonly segments: readonly string[]; readonly methods: Set<string> };
 
 export class RouteTable {
   readonly #entries = new Map<string, Entry>();
 
-  /** Notes every route that is registered from now on. */
+  /** Notes every route that is registered from now on, and refuses to have one that says not who may call it. */
   watch(app: FastifyInstance): void {
-    app.addHook('onRoute', ({ url, method }) => {
+    app.addHook('onRoute', ({ url, method, config }) => {
+      assert(config?.access !== undefined, `route ${url} declares no access`);
       const entry = this.#entries.get(url) ?? { segments: url.split('/'), methods: new Set() };
       for (const name of Array.isArray(method) ? method : [method]) entry.methods.add(name);
       this.#entries.set(url, entry);

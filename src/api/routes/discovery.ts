@@ -1,13 +1,14 @@
 // Version discovery, without a token (contract 1.9).
 import { Type } from 'typebox';
-import type { PublicRoute } from '../route.ts';
-import { viewIdentityVersion, viewVersions } from '../views/version-view.ts';
+import type { ApiDeps, PublicRoute } from '../route.ts';
+import { viewIdentityVersion, viewImageVersion, viewVersions } from '../views/version-view.ts';
 
 const TAG = 'discovery';
 const Versions = Type.Object({ versions: Type.Array(Type.Record(Type.String(), Type.Unknown())) });
 const access = { kind: 'public' } as const;
 
-export function discoveryRoutes(): PublicRoute[] {
+export function discoveryRoutes({ externalIdentityUrl }: Pick<ApiDeps, 'externalIdentityUrl'>): PublicRoute[] {
+  const identityUrl = (origin: string): string => externalIdentityUrl ?? `${origin}/identity/v3`;
   const document = (name: 'v1' | 'v2' | 'v3'): PublicRoute => ({
     method: 'GET',
     paths: [`/${name}`, `/${name}/`],
@@ -35,7 +36,7 @@ export function discoveryRoutes(): PublicRoute[] {
         tag: TAG,
         ok: { status: 300, schema: Type.Object({ versions: Type.Object({ values: Type.Array(Type.Unknown()) }) }) },
       },
-      handle: ({ origin }) => ({ versions: { values: [viewIdentityVersion(origin)] } }),
+      handle: ({ origin }) => ({ versions: { values: [viewIdentityVersion(identityUrl(origin))] } }),
     },
     {
       method: 'GET',
@@ -46,7 +47,19 @@ export function discoveryRoutes(): PublicRoute[] {
         tag: TAG,
         ok: { status: 200, schema: Type.Object({ version: Type.Unknown() }) },
       },
-      handle: ({ origin }) => ({ version: viewIdentityVersion(origin) }),
+      handle: ({ origin }) => ({ version: viewIdentityVersion(identityUrl(origin)) }),
+    },
+    {
+      method: 'GET',
+      paths: ['/image', '/image/'],
+      access,
+      doc: {
+        summary: 'Versions of an image service that is not there',
+        description: 'A courtesy to clients that look for one before they create a volume; no other path of it exists.',
+        tag: TAG,
+        ok: { status: 300, schema: Type.Object({ versions: Type.Array(Type.Unknown()) }) },
+      },
+      handle: ({ origin }) => ({ versions: [viewImageVersion(origin)] }),
     },
   ];
 }

@@ -1,12 +1,13 @@
-// Keystone v3 as far as the clients use it (contract 1.7): below /identity/v3, and the parts below `auth` on /v3 too.
+// Tokens, Keystone v3 as the clients use it (contract 1.7): below /identity/v3/auth, and /v3/auth as its alias.
 import { Type } from 'typebox';
 import { VbsError } from '../../core/errors.ts';
-import { type ProjectId, parseHexId } from '../../core/ids.ts';
-import type { TokenView } from '../../services/identity-service.ts';
+import type { TokenView } from '../../services/identity-types.ts';
 import type { ApiDeps, Call, PublicRoute, Route, TokenCall, TokenRoute } from '../route.ts';
-import { CatalogEntries, checkTokenRequest, ProjectBody, TokenBody, TokenRequest } from '../schemas/identity.ts';
+import { ListLinks, ProjectBody } from '../schemas/directory.ts';
+import { CatalogEntries, checkTokenRequest, TokenBody, TokenRequest } from '../schemas/identity.ts';
 import { queryText } from '../schemas/list-query.ts';
-import { viewCatalog, viewProject, viewToken } from '../views/token-view.ts';
+import { viewDomain, viewIdentityList, viewProject } from '../views/directory-view.ts';
+import { viewCatalog, viewToken } from '../views/token-view.ts';
 
 const TAG = 'identity';
 const SubjectHeader = Type.Object({ 'x-subject-token': Type.String({ description: 'The token that is asked about' }) });
@@ -39,7 +40,7 @@ function issueRoute(deps: ApiDeps): PublicRoute {
       ok: { status: 201, schema: TokenBody },
     },
     handle: async (call) => {
-      const { tokenId, token } = await deps.identity.issueToken(checkTokenRequest(call.body));
+      const { tokenId, token } = await deps.identity.issueToken(checkTokenRequest(call.body), call.request.ip);
       return sendToken(call, deps, tokenId, token);
     },
   };
@@ -87,17 +88,8 @@ function tokenRoutes(deps: ApiDeps): TokenRoute[] {
   ];
 }
 
-function scopeRoutes({ identity, region }: ApiDeps): TokenRoute[] {
+function scopeRoutes({ directory, region }: ApiDeps): TokenRoute[] {
   const access = { kind: 'token', role: 'none' } as const;
-  const List = Type.Object({ projects: Type.Array(ProjectBody), links: Type.Record(Type.String(), Type.Unknown()) });
-  const listProjects = async ({ caller, origin, path, query }: TokenCall): Promise<unknown> => {
-    const name = queryText(query, 'name');
-    const projects = (await identity.listProjects(caller)).filter((project) => (name ?? project.name) === project.name);
-    return {
-      projects: projects.map((project) => viewProject(project, `${origin}/identity/v3`)),
-      links: { self: `${origin}${path}`, previous: null, next: null },
-    };
-  };
   return [
     {
       method: 'GET',
@@ -106,35 +98,42 @@ function scopeRoutes({ identity, region }: ApiDeps): TokenRoute[] {
       doc: {
         summary: 'Endpoints for the token',
         tag: TAG,
-        ok: { status: 200, schema: Type.Object({ catalog: CatalogEntries, links: Type.Unknown() }) },
+        ok: { status: 200, schema: Type.Object({ catalog: CatalogEntries, links: ListLinks }) },
       },
-      handle: ({ caller, origin, path }) => ({
-        catalog: viewCatalog(caller.projectId, { origin, region }),
-        links: { self: `${origin}${path}`, previous: null, next: null },
-      }),
+      handle: ({ caller, origin, path }) =>
+        viewIdentityList('catalog', viewCatalog(caller.projectId, { origin, region }), `${origin}${path}`),
     },
     {
       method: 'GET',
-      paths: [...authPaths('/projects'), '/identity/v3/projects'],
+      paths: authPaths('/projects'),
       access,
       doc: {
-        summary: 'Projects of the user',
+        summary: 'Projects that a token of the caller may be scoped to',
         tag: TAG,
         query: Type.Object({ name: Type.Optional(Type.String()) }),
-        ok: { status: 200, schema: List },
+        ok: { status: 200, schema: Type.Object({ projects: Type.Array(ProjectBody), links: ListLinks }) },
       },
-      handle: listProjects,
+      handle: async ({ caller, origin, path, query }) => {
+        const name = queryText(query, 'name');
+        const projects = await directory.projects.listOwn(caller);
+        const shown = projects.filter((project) => (name ?? project.name) === project.name);
+        const items = shown.map((project) => viewProject(project, `${origin}/identity/v3`));
+        return viewIdentityList('projects', items, `${origin}${path}`);
+      },
     },
     {
       method: 'GET',
-      paths: ['/identity/v3/projects/:identity_project_id'],
+      paths: authPaths('/domains'),
       access,
-      doc: { summary: 'Show a project', tag: TAG, ok: { status: 200, schema: Type.Object({ project: ProjectBody }) } },
-      handle: async ({ caller, origin, param }) => {
-        const text = param('identity_project_id');
-        const projectId = parseHexId<ProjectId>(text);
-        if (projectId === undefined) throw new VbsError('PROJECT_NOT_FOUND', { projectId: text.slice(0, 64) });
-        return { project: viewProject(await identity.getProject(caller, projectId), `${origin}/identity/v3`) };
+      doc: {
+        summary: 'Domains that a token of the caller may be scoped to',
+        tag: TAG,
+        ok: { status: 200, schema: Type.Object({ domains: Type.Array(Type.Unknown()), links: ListLinks }) },
+      },
+      handle: async ({ caller, origin, path }) => {
+        const hasRole = (await directory.projects.listOwn(caller)).length > 0;
+        const domains = hasRole ? [viewDomain(`${origin}/identity/v3`)] : [];
+        return viewIdentityList('domains', domains, `${origin}${path}`);
       },
     },
   ];

@@ -38,7 +38,12 @@ export const CreateCloudBackupBody = Type.Object(
 );
 
 export const RestoreCloudBackupBody = Type.Object(
-  { restore: Type.Object({ volume_id: Uuid }) },
+  {
+    restore: Type.Object({
+      volume_id: Uuid,
+      verify: Type.Optional(Type.Boolean({ description: 'Extension: read everything back and compare it' })),
+    }),
+  },
   { $id: 'RestoreCloudBackup' },
 );
 
@@ -126,11 +131,11 @@ export function checkTaggedBackupId(text: string): BackupId {
   return backupId;
 }
 
-/** @throws MEDIA_TYPE_UNSUPPORTED, RESTORE_MALFORMED and the RESTORE_* codes of the ids */
+/** @throws MEDIA_TYPE_UNSUPPORTED, RESTORE_MALFORMED, the RESTORE_* codes of the ids, REQUEST_FIELD_INVALID */
 export function checkRestoreCloudBackup(
   body: ParsedBody,
   backupIdText: string,
-): { backupId: BackupId; volumeId: VolumeId } {
+): { backupId: BackupId; volumeId: VolumeId; verify: boolean } {
   const restore = requireRestore(body);
   if (backupIdText.trim() === '') throw new VbsError('RESTORE_BACKUP_ID_MISSING');
   const backupId = parseUuid<BackupId>(backupIdText);
@@ -138,7 +143,9 @@ export function checkRestoreCloudBackup(
   const value = readKey(restore, 'volume_id');
   const volumeId = typeof value === 'string' ? parseUuid<VolumeId>(value) : undefined;
   if (volumeId === undefined) throw new VbsError('RESTORE_VOLUME_ID_INVALID');
-  return { backupId, volumeId };
+  const verify = readKey(restore, 'verify') ?? false;
+  if (typeof verify !== 'boolean') throw invalidField('restore.verify', 'it must be true or false');
+  return { backupId, volumeId, verify };
 }
 
 function requireRestore(body: ParsedBody): JsonObject {

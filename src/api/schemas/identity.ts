@@ -2,13 +2,14 @@
 import { Type } from 'typebox';
 import { VbsError } from '../../core/errors.ts';
 import type {
+  ApplicationCredentialRef,
   AuthIdentity,
   AuthRequest,
   AuthScope,
   DomainRef,
   ProjectRef,
   UserRef,
-} from '../../services/identity-service.ts';
+} from '../../services/identity-types.ts';
 import { nullable } from './common.ts';
 import {
   invalidField,
@@ -35,11 +36,19 @@ export const TokenRequest = Type.Object(
   {
     auth: Type.Object({
       identity: Type.Object({
-        methods: Type.Array(Type.String(), { examples: [['password'], ['token']] }),
+        methods: Type.Array(Type.String(), { examples: [['password'], ['token'], ['application_credential']] }),
         password: Type.Optional(
           Type.Object({ user: Type.Object({ ...RefInDomain.properties, password: Type.String() }) }),
         ),
         token: Type.Optional(Type.Object({ id: Type.String() })),
+        application_credential: Type.Optional(
+          Type.Object({
+            id: Type.Optional(Type.String()),
+            name: Type.Optional(Type.String()),
+            user: Type.Optional(RefInDomain),
+            secret: Type.String(),
+          }),
+        ),
       }),
       scope: Type.Optional(Type.Object({ project: Type.Optional(RefInDomain), domain: Type.Optional(Ref) })),
     }),
@@ -97,24 +106,13 @@ export const TokenBody = Type.Object(
       is_domain: Type.Optional(Type.Boolean()),
       domain: Type.Optional(NamedDomain),
       roles: Type.Optional(Type.Array(Type.Object({ id: Type.String(), name: Type.String() }))),
+      application_credential: Type.Optional(
+        Type.Object({ id: Type.String(), name: Type.String(), restricted: Type.Boolean() }),
+      ),
       catalog: Type.Optional(CatalogEntries),
     }),
   },
   { $id: 'Token' },
-);
-
-export const ProjectBody = Type.Object(
-  {
-    id: Type.String(),
-    name: Type.String(),
-    domain_id: Type.String(),
-    description: Type.String(),
-    enabled: Type.Boolean(),
-    is_domain: Type.Boolean(),
-    parent_id: Type.String(),
-    links: Type.Record(Type.String(), Type.String()),
-  },
-  { $id: 'Project' },
 );
 
 /** @throws REQUEST_MALFORMED, REQUEST_FIELD_INVALID; CREDENTIALS_INVALID for scopes that nobody can have here */
@@ -144,7 +142,23 @@ function checkMethod(method: unknown, identity: JsonObject): AuthIdentity {
     const token = requireObject(identity, 'token', 'auth.identity.token');
     return { method: 'token', tokenId: requireText(token, 'id', 'auth.identity.token.id') };
   }
+  if (method === 'application_credential') {
+    const where = 'auth.identity.application_credential';
+    const credential = requireObject(identity, 'application_credential', where);
+    return {
+      method: 'application_credential',
+      credential: checkCredentialRef(credential, where),
+      secret: requireText(credential, 'secret', `${where}.secret`),
+    };
+  }
   return { method: 'other', name: method.slice(0, 64) };
+}
+
+function checkCredentialRef(object: JsonObject, field: string): ApplicationCredentialRef {
+  const id = readKey(object, 'id');
+  if (id !== undefined && id !== null) return { id: requireText(object, 'id', `${field}.id`) };
+  const name = requireText(object, 'name', `${field}.name`);
+  return { name, user: checkRefInDomain(requireObject(object, 'user', `${field}.user`), `${field}.user`) };
 }
 
 function checkScope(scope: unknown): AuthScope {

@@ -34,6 +34,14 @@ export const JobBody = Type.Object(
     fail_reason: nullable(Type.String()),
     sub_jobs: Type.Array(Type.Unknown()),
     progress: Type.Optional(Progress),
+    result: Type.Optional(
+      nullable(
+        Type.Record(Type.String(), Type.Unknown(), {
+          description: 'Extension: only with progress=true. How a backup read its disk, how a restore wrote it',
+          examples: [{ mode: 'changed-extents', reason: null, sample_count: 32, mismatch_count: 0 }],
+        }),
+      ),
+    ),
   },
   { $id: 'Job', description: 'A durable unit of work' },
 );

@@ -9,7 +9,8 @@ import {
   type SnapshotId,
   type VolumeId,
 } from '../../core/ids.ts';
-import type { BackupListFilter, CreateBackupInput } from '../../services/backup-service.ts';
+import { NATIVE_RULES, type NativeRules } from '../../core/native-rules.ts';
+import type { BackupListFilter, BackupUpdate, CreateBackupInput } from '../../services/backup-service.ts';
 import type { BackupSortKey } from '../../services/list-page.ts';
 import type { Microversion } from '../plugins/microversion.ts';
 import type { BackupFace } from '../views/backup-view.ts';
@@ -121,6 +122,8 @@ export type NativeContext = {
   readonly face: BackupFace;
   readonly version: Microversion;
   readonly projectId: ProjectId;
+  /** Absent: the documented defaults. */
+  readonly rules?: NativeRules | undefined;
 };
 
 export type NativeCreate = {
@@ -136,7 +139,7 @@ export function checkCreateNativeBackup(body: ParsedBody, context: NativeContext
   if (context.face !== 'v2') refuseUnknownKeys(backup, known, 'backup');
   const volumeId = requireUuid<VolumeId>(backup, 'volume_id');
   const snapshotId = readUuid<SnapshotId>(backup, 'snapshot_id');
-  const name = checkNativeName(backup, context.face);
+  const name = checkNativeName(backup, context);
   const description = checkNativeDescription(backup, context.face);
   const container = readNullableText(backup, 'container', 'container', TEXT_MAX);
   const isIncremental = readBoolean(backup, 'incremental', 'incremental', false);
@@ -147,7 +150,7 @@ export function checkCreateNativeBackup(body: ParsedBody, context: NativeContext
     : null;
   checkProjectId(backup, context.projectId);
   // Only plain /v3 honours the flag as OpenStack does; elsewhere backups are incremental whenever they can be (5.6).
-  const isHonoured = context.face === 'v3';
+  const isHonoured = context.face === 'v3' && rulesOf(context).incremental === 'honour';
   return {
     isBaseRequired: isHonoured && isIncremental,
     input: {
@@ -198,12 +201,16 @@ function requireUuid<Id extends NonNullable<ReturnType<typeof parseUuid>>>(objec
   return id;
 }
 
-function checkNativeName(backup: JsonObject, face: BackupFace): string | null {
+function rulesOf({ rules }: NativeContext): NativeRules {
+  return rules ?? NATIVE_RULES;
+}
+
+function checkNativeName(backup: JsonObject, context: NativeContext): string | null {
   const value = readKey(backup, 'name');
   if (value === undefined || value === null) return null;
   if (typeof value !== 'string') throw invalidField('name', 'it must be a string');
   const name = value.trim();
-  if (face !== 'v3') return checkVbsName(name);
+  if (context.face !== 'v3' || rulesOf(context).names === 'vbs') return checkVbsName(name);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what is not printable is exactly what is looked for.
   if (/[\u0000-\u001f\u007f]/.test(name)) throw invalidField('name', 'it has characters that cannot be printed');
   return readNullableText({ name }, 'name', 'name', TEXT_MAX);
@@ -230,6 +237,30 @@ function checkProjectId(backup: JsonObject, projectId: ProjectId): void {
   if (typeof value !== 'string' || parseHexId<ProjectId>(value) !== projectId) {
     throw invalidField('project_id', 'it differs from the project of the path');
   }
+}
+
+export const UpdateNativeBackupBody = Type.Object(
+  {
+    backup: Type.Object({
+      name: Type.Optional(nullable(Type.String({ maxLength: TEXT_MAX }))),
+      description: Type.Optional(nullable(Type.String({ maxLength: TEXT_MAX }))),
+      metadata: Type.Optional(nullable(Metadata)),
+    }),
+  },
+  { $id: 'UpdateBackup' },
+);
+
+/** Members that are absent stay as they are; metadata replaces all that there is. @throws as for creating */
+export function checkUpdateNativeBackup(body: ParsedBody, context: NativeContext): BackupUpdate {
+  const backup = requireEnvelope(body, 'backup');
+  const hasMetadata = context.version >= 43;
+  refuseUnknownKeys(backup, ['name', 'description', ...(hasMetadata ? ['metadata'] : [])], 'backup');
+  const isGiven = (key: string) => readKey(backup, key) !== undefined;
+  return dropUndefined({
+    name: isGiven('name') ? checkNativeName(backup, context) : undefined,
+    description: isGiven('description') ? checkNativeDescription(backup, context.face) : undefined,
+    metadata: hasMetadata ? checkBackupMetadata(backup) : undefined,
+  });
 }
 
 export type NativeRestore = { readonly volumeId: VolumeId | undefined; readonly name: string | null };
@@ -272,10 +303,13 @@ export function backupSortKeys(face: BackupFace, version: Microversion): SortKey
 const PAGE_KEYS = ['limit', 'offset', 'marker', 'sort', 'sort_key', 'sort_dir', 'with_count'];
 const SCOPE_KEYS = ['all_tenants', 'project_id'];
 
-/** @throws REQUEST_FIELD_INVALID */
+/**
+ * Unknown filters: refused from 3.31 on; from admins they match nothing on v3, as in Cinder; dropped otherwise.
+ * @throws REQUEST_FIELD_INVALID
+ */
 export function parseBackupFilter(
   query: QueryValues,
-  context: { readonly version: Microversion; readonly isAdmin: boolean },
+  context: { readonly version: Microversion; readonly isAdmin: boolean; readonly face: BackupFace },
 ): BackupListFilter {
   const hasLikeFilters = context.version >= 31;
   const likeKeys = hasLikeFilters ? ['name~', 'status~', 'volume_id~'] : [];
@@ -289,7 +323,10 @@ export function parseBackupFilter(
     statusLike: hasLikeFilters ? queryText(query, 'status~') : undefined,
     volumeIdLike: hasLikeFilters ? queryText(query, 'volume_id~')?.toLowerCase() : undefined,
   };
-  return { ...dropUndefined(texts), ...parseScope(query, context.isAdmin) };
+  const isUnknown = Object.keys(query).some((key) => !known.includes(key));
+  const matchesNothing = isUnknown && context.isAdmin && context.face !== 'v2';
+  const scope = parseScope(query, context.isAdmin);
+  return { ...dropUndefined(texts), ...scope, ...(matchesNothing ? { matchesNothing } : {}) };
 }
 
 /** `all_tenants` and `project_id` are for admins; from others they mean nothing, since one client always sends them. */

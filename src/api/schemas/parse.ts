@@ -74,6 +74,11 @@ export function invalidField(field: string, reason: string): VbsError {
   return new VbsError('REQUEST_FIELD_INVALID', { field, reason });
 }
 
+/** A value that was refused, for the message about it. Objects may have a `toString` that is none. */
+export function showValue(value: unknown): string {
+  return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 64);
+}
+
 export function countCodePoints(text: string): number {
   let count = 0;
   for (const _codePoint of text) count += 1;

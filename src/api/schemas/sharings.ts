@@ -6,7 +6,7 @@ import type { SharingSortKey } from '../../services/list-page.ts';
 import type { SharingListFilter } from '../../services/sharing-service.ts';
 import { HexId, NativeTime, nullable, PageQuery, Uuid } from './common.ts';
 import { type QueryValues, queryBoolean, queryText, type SortKeys } from './list-query.ts';
-import { dropUndefined, invalidField, type ParsedBody, readKey, requireEnvelope } from './parse.ts';
+import { dropUndefined, invalidField, type ParsedBody, readKey, requireEnvelope, showValue } from './parse.ts';
 
 const SharingKeys = {
   id: Uuid,
@@ -85,7 +85,7 @@ export function checkShareBackup(body: ParsedBody, ownProjectId: ProjectId): Sha
   if (id === undefined || id === null || id === '') throw new VbsError('RESTORE_BACKUP_ID_MISSING');
   const backupId = typeof id === 'string' ? parseUuid<BackupId>(id) : undefined;
   if (backupId === undefined) {
-    throw new VbsError('RESTORE_BACKUP_ID_INVALID', { backupId: String(id).slice(0, 64) });
+    throw new VbsError('RESTORE_BACKUP_ID_INVALID', { backupId: showValue(id) });
   }
   return { backupId, toProjectIds: checkTargets(readKey(shared, 'to_project_ids'), ownProjectId) };
 }

@@ -2,13 +2,9 @@
 import { Type } from 'typebox';
 import { VbsError } from '../../core/errors.ts';
 import { type BackupId, parseUuid, type SnapshotId, type VolumeId } from '../../core/ids.ts';
-import type { VolumeSortKey } from '../../services/list-page.ts';
-import type {
-  AdoptVolumeInput,
-  CreateVolumeInput,
-  UpdateVolumeInput,
-  VolumeListFilter,
-} from '../../services/volume-service.ts';
+import type { TimeFilter, VolumeSortKey } from '../../services/list-page.ts';
+import type { CreateVolumeInput } from '../../services/volume-creation.ts';
+import type { AdoptVolumeInput, UpdateVolumeInput, VolumeListFilter } from '../../services/volume-service.ts';
 import type { Microversion } from '../plugins/microversion.ts';
 import { BooleanWord, Links, Metadata, NativeTime, nullable, PageQuery, Uuid } from './common.ts';
 import { type QueryValues, queryText, type SortKeys } from './list-query.ts';
@@ -58,6 +54,7 @@ export const VolumeBody = Type.Object(
     consistencygroup_id: Type.Null(),
     multiattach: Type.Boolean(),
     attachments: Type.Array(Type.Unknown()),
+    volume_image_metadata: Type.Optional(Metadata),
     links: Links,
     'os-vol-tenant-attr:tenant_id': Type.Optional(Type.String()),
     'os-vol-host-attr:host': Type.Optional(Type.String({ description: 'Admins' })),
@@ -77,6 +74,7 @@ export const CreateVolumeBody = Type.Object(
       availability_zone: Type.Optional(Text),
       backup_id: Type.Optional(nullable(Type.String({ format: 'uuid', description: 'From 3.47' }))),
       snapshot_id: Type.Optional(nullable(Uuid)),
+      source_volid: Type.Optional(nullable(Uuid)),
       metadata: Type.Optional(nullable(Metadata)),
       multiattach: Type.Optional(nullable(BooleanWord)),
     }),
@@ -122,6 +120,11 @@ export const VolumeListQuery = Type.Object({
   size: Type.Optional(Type.Integer()),
   bootable: Type.Optional(Type.Boolean()),
   metadata: Type.Optional(Type.String({ examples: ["{'tier': 'gold'}"] })),
+  'name~': Type.Optional(Type.String({ description: 'Substring, from 3.31' })),
+  'status~': Type.Optional(Type.String({ description: 'Substring, from 3.31' })),
+  'description~': Type.Optional(Type.String({ description: 'Substring, from 3.31' })),
+  created_at: Type.Optional(Type.String({ description: 'A time; from 3.60 also gt:, gte:, eq:, neq:, lt:, lte:' })),
+  updated_at: Type.Optional(Type.String({ description: 'As created_at' })),
   with_count: Type.Optional(Type.Boolean({ description: 'From 3.45' })),
   all_tenants: Type.Optional(Type.Boolean({ description: 'Admins; ignored from others' })),
   project_id: Type.Optional(Type.String({ description: 'Admins, with all_tenants' })),
@@ -162,10 +165,10 @@ export function checkCreateVolume(body: ParsedBody, version: Microversion): Crea
   const { name = null, description = null } = readNameAndDescription(volume);
   const volumeType = readNullableText(volume, 'volume_type', 'volume_type', TEXT_MAX);
   const availabilityZone = readNullableText(volume, 'availability_zone', 'availability_zone', TEXT_MAX);
-  const { backupId, snapshotId } = checkSource(volume, version);
+  const source = checkSource(volume, version);
   const metadata = checkMetadata(readKey(volume, 'metadata'));
   refuseUnoffered(volume);
-  return { sizeGib, name, description, volumeType, availabilityZone, backupId, snapshotId, metadata };
+  return { sizeGib, name, description, volumeType, availabilityZone, ...source, metadata };
 }
 
 function hasSource(volume: JsonObject): boolean {
@@ -198,19 +201,21 @@ function readTrimmed(volume: JsonObject, key: string): string | null | undefined
 function checkSource(
   volume: JsonObject,
   version: Microversion,
-): { backupId: BackupId | null; snapshotId: SnapshotId | null } {
+): Pick<CreateVolumeInput, 'backupId' | 'snapshotId' | 'sourceVolumeId'> {
+  const none = { backupId: null, snapshotId: null, sourceVolumeId: null };
   const sources = SOURCE_KEYS.filter((key) => (readKey(volume, key) ?? null) !== null);
   if (sources.length > 1) throw invalidField(sources[1] ?? '', 'at most one source can be given');
   const [source] = sources;
-  if (source === undefined) return { backupId: null, snapshotId: null };
+  if (source === undefined) return none;
   const text = readKey(volume, source);
-  const id = typeof text === 'string' ? parseUuid<BackupId & SnapshotId>(text) : undefined;
+  const id = typeof text === 'string' ? parseUuid<BackupId & SnapshotId & VolumeId>(text) : undefined;
   if (id === undefined) throw invalidField(source, 'it is not a UUID');
-  if (source === 'snapshot_id') return { backupId: null, snapshotId: id };
+  if (source === 'snapshot_id') return { ...none, snapshotId: id };
+  if (source === 'source_volid') return { ...none, sourceVolumeId: id };
   // Refused rather than ignored: the volume would be empty where the client expects data.
   if (source !== 'backup_id') throw invalidField(source, 'volumes cannot be made from this');
   if (version < 47) throw invalidField(source, 'it needs OpenStack-API-Version: volume 3.47');
-  return { backupId: id, snapshotId: null };
+  return { ...none, backupId: id };
 }
 
 function checkMetadata(value: unknown): Record<string, string> {
@@ -266,6 +271,7 @@ export function checkAdoptVolume(body: ParsedBody): AdoptVolumeInput {
 export const VOLUME_SORT_KEYS: SortKeys<VolumeSortKey> = {
   id: 'id',
   name: 'name',
+  display_name: 'name',
   status: 'status',
   size: 'size',
   created_at: 'createdAt',
@@ -275,7 +281,7 @@ export const VOLUME_SORT_KEYS: SortKeys<VolumeSortKey> = {
   volume_type: 'volumeType',
 };
 
-const LIST_KEYS = [...Object.keys(VolumeListQuery.properties), 'created_at', 'updated_at'];
+const LIST_KEYS = Object.keys(VolumeListQuery.properties);
 
 /** @throws REQUEST_FIELD_INVALID */
 export function parseVolumeFilter(
@@ -290,8 +296,15 @@ export function parseVolumeFilter(
     sizeGib: parseSizeFilter(queryText(query, 'size')),
     isBootable: parseBootable(queryText(query, 'bootable'), context.version),
     metadata: parseMetadataFilter(queryText(query, 'metadata')),
-    createdAt: parseTimeFilter(queryText(query, 'created_at'), 'created_at'),
-    updatedAt: parseTimeFilter(queryText(query, 'updated_at'), 'updated_at'),
+    createdAt: parseTimeFilter(query, 'created_at', context.version),
+    updatedAt: parseTimeFilter(query, 'updated_at', context.version),
+    ...(context.version < 31
+      ? {}
+      : {
+          nameLike: queryText(query, 'name~'),
+          statusLike: queryText(query, 'status~'),
+          descriptionLike: queryText(query, 'description~'),
+        }),
   };
   return { ...dropUndefined(filters), ...parseScope(query, context.isAdmin) };
 }
@@ -322,7 +335,7 @@ function parseBootable(text: string | undefined, version: Microversion): boolean
 }
 
 /** JSON, or the Python literal that cinderclient writes: `{'tier': 'gold'}`. */
-function parseMetadataFilter(text: string | undefined): Record<string, string> | undefined {
+export function parseMetadataFilter(text: string | undefined): Record<string, string> | undefined {
   if (text === undefined) return undefined;
   const json = parseJson(text) ?? parseJson(text.replaceAll('"', '\\"').replaceAll("'", '"'));
   if (json === undefined) throw invalidField('metadata', 'it must be a map of strings');
@@ -338,11 +351,34 @@ function parseJson(text: string): unknown {
   }
 }
 
-function parseTimeFilter(text: string | undefined, field: string): number | undefined {
+const COMPARISONS = [
+  'gt',
+  'gte',
+  'eq',
+  'neq',
+  'lt',
+  'lte',
+] as const satisfies readonly TimeFilter[number]['comparison'][];
+
+/** `2026-02-03T09:15:00`, and from 3.60 `gt:<time>,lte:<time>`. */
+function parseTimeFilter(query: QueryValues, field: string, version: Microversion): TimeFilter | undefined {
+  const text = queryText(query, field);
   if (text === undefined) return undefined;
-  // Comparisons (3.60) would need ranges in the catalog; refused, not ignored.
-  const isPlain = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?)?$/.test(text);
-  const at = isPlain ? Date.parse(text.includes('T') ? `${text}Z` : text) : Number.NaN;
+  const parts = version >= 60 ? text.split(',') : [text];
+  return parts.map((part) => {
+    const [, word = '', time = ''] = /^(?:([a-z]+):)?(.*)$/s.exec(part.trim()) ?? [];
+    const comparison = word === '' ? 'eq' : COMPARISONS.find((each) => each === word);
+    if (comparison === undefined || (word !== '' && version < 60)) {
+      throw invalidField(field, `comparisons are ${COMPARISONS.join(', ')}, from version 3.60 on`);
+    }
+    return { comparison, at: parseTime(time, field) };
+  });
+}
+
+function parseTime(text: string, field: string): number {
+  const isPlain = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]00:?00)?)?$/.test(text);
+  const [day = '', time] = text.split(/[T ]/);
+  const at = isPlain ? Date.parse(time === undefined ? day : `${day}T${time.replace(/(Z|[+-].*)$/, '')}Z`) : Number.NaN;
   if (Number.isNaN(at)) throw invalidField(field, 'it must be a time such as 2026-02-03T09:15:00.000000');
   return at;
 }

@@ -14,6 +14,8 @@ export type BackupViewOptions = {
   readonly version: Microversion;
   readonly isAdmin: boolean;
   readonly links: LinkBase;
+  /** Setting native.tenant_attr_everywhere (contract 6.2). */
+  readonly isTenantAttrEverywhere?: boolean;
   /** Percent of a backup in creation, where it is known. */
   readonly percentOf?: (backup: Backup) => number | undefined;
 };
@@ -57,7 +59,7 @@ function viewCommonKeys(backup: Backup): Record<string, unknown> {
 }
 
 /** Backups made through VBS show a JSON text; the Go SDK unwraps `DESC` of it. */
-function viewDescription(backup: Backup): string | null {
+export function viewDescription(backup: Backup): string | null {
   if (backup.dialect === 'native') return backup.description;
   return JSON.stringify({ DESC: backup.description ?? '', INC: backup.isIncrementalRequested ? 1 : 0 });
 }
@@ -71,9 +73,10 @@ function viewFaceKeys(backup: Backup, options: BackupViewOptions): Record<string
     };
   }
   const isNative = face === 'v3 native';
+  const hasTenantAttr = isNative || options.isTenantAttrEverywhere === true;
   return {
     ...(isNative || (isAdmin && version >= 18) ? { 'os-backup-project-attr:project_id': backup.projectId } : {}),
-    ...(isNative ? { 'os-backup-project-attr:tenant_id': backup.projectId } : {}),
+    ...(hasTenantAttr ? { 'os-backup-project-attr:tenant_id': backup.projectId } : {}),
     ...(version >= 43 ? { metadata: backup.metadata } : {}),
     ...(version >= 56 && (isNative || isAdmin) ? { user_id: backup.userId } : {}),
   };
@@ -85,6 +88,7 @@ function viewServiceMetadata(backup: Backup, percent: number | undefined): strin
   return JSON.stringify({
     // What was done is known when it is done; before that, what was asked for.
     Type: (isStored ? backup.isIncremental : backup.isIncrementalRequested) ? 1 : 0,
+    ...(backup.sourceVolume.isBootable ? { bootable: true } : {}),
     ...(isStored ? { progress: 100 } : percent === undefined ? {} : { progress: Math.floor(percent) }),
     ...(isStored ? { BackupSize: Math.ceil(backup.storedBytes / MIB) } : {}),
     ...(backup.snapshotId === null ? {} : { snap_id: backup.snapshotId.replaceAll('-', '') }),

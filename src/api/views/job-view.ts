@@ -2,16 +2,23 @@
 // it into a map of strings.
 import { ERROR_TABLE, type ErrorCode } from '../../core/errors.ts';
 import type { Job, JobKind } from '../../core/model.ts';
+import { readJobResult } from '../../services/job-payloads.ts';
 import type { JobView } from '../../services/job-service.ts';
 import { formatJobTime, formatOptional } from './times.ts';
 
-/** The last two have no counterpart in the VBS reference; only the list of this project shows them. */
+/** Those from `export` on have no counterpart in the VBS reference; only the list of this project shows them. */
 export const JOB_TYPES: Readonly<Record<JobKind, string>> = {
   backup: 'bksCreateBackup',
   'delete-backup': 'bksDeleteBackup',
   restore: 'bksRestoreBackup',
   export: 'bksExportBackup',
+  'import-backup': 'bksImportBackup',
+  verify: 'bksVerifyBackup',
   'delete-volume': 'bksDeleteVolume',
+  'create-snapshot': 'bksCreateSnapshot',
+  'delete-snapshot': 'bksDeleteSnapshot',
+  'copy-volume': 'bksCopyVolume',
+  'revert-volume': 'bksRevertVolume',
 };
 
 export function viewJob(job: JobView, options: { withProgress: boolean }): Record<string, unknown> {
@@ -25,7 +32,7 @@ export function viewJob(job: JobView, options: { withProgress: boolean }): Recor
     error_code: job.status === 'FAIL' ? wireCodeOf(job) : null,
     fail_reason: job.status === 'FAIL' ? (job.failReason ?? ERROR_TABLE.INTERNAL.message) : null,
     sub_jobs: [],
-    ...(options.withProgress ? { progress: viewProgress(job) } : {}),
+    ...(options.withProgress ? { progress: viewProgress(job), result: viewResult(job) } : {}),
   };
 }
 
@@ -42,9 +49,16 @@ function viewEntities(job: Job): Record<string, string> {
       return { ...ids, snapshot_id: job.snapshotId ?? '' };
     case 'restore':
     case 'export':
+    case 'import-backup':
+    case 'verify':
       return ids;
     case 'delete-volume':
       return { volume_id: ids.volume_id };
+    case 'create-snapshot':
+    case 'delete-snapshot':
+    case 'copy-volume':
+    case 'revert-volume':
+      return { volume_id: ids.volume_id, snapshot_id: job.snapshotId ?? '' };
   }
 }
 
@@ -61,6 +75,14 @@ function wireCodeOf({ kind, errorCode }: Job): string {
   const { wire } = ERROR_TABLE[code as ErrorCode];
   const documented = FAILURE_CODES[kind];
   return documented === undefined || documented.own.test(wire) ? wire : documented.other;
+}
+
+/** Extension, shown on request only: how the job did its work. */
+function viewResult(job: Job): Record<string, unknown> | null {
+  const result = readJobResult(job);
+  if (result === null) return null;
+  const toWireName = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(result).map(([name, value]) => [toWireName(name), value]));
 }
 
 /** Extension, shown on request only: nulls where nothing is known yet. */

@@ -1,6 +1,6 @@
 // Times as each family writes them (contract 1.1). All are UTC; the clients' parsers are exact about digits and zone.
 
-/** `2026-02-03T09:15:00.120Z`: jobs. */
+/** `2026-02-03T09:15:00.120Z`: jobs, and backups that are written down. */
 export function formatJobTime(at: number): string {
   return new Date(at).toISOString();
 }

@@ -1,8 +1,7 @@
 // Token bodies and the catalog of endpoints (contract 1.7).
 import { createHash } from 'node:crypto';
 import type { ProjectId } from '../../core/ids.ts';
-import type { Project } from '../../core/model.ts';
-import type { TokenView } from '../../services/identity-service.ts';
+import type { TokenView } from '../../services/identity-types.ts';
 import { formatIdentityTime } from './times.ts';
 
 export type CatalogOptions = { readonly origin: string; readonly region: string };
@@ -23,9 +22,16 @@ export function viewToken(
       ...(token.project === null ? {} : { project: token.project, is_domain: false }),
       ...(token.domain === null ? {} : { domain: token.domain }),
       ...(isScoped ? { roles: token.roles } : {}),
+      ...viewCredential(token),
       ...(isScoped && options.withCatalog ? { catalog: viewCatalog(token.project?.id ?? null, options) } : {}),
     },
   };
+}
+
+function viewCredential({ applicationCredential }: TokenView): Record<string, unknown> {
+  if (applicationCredential === null) return {};
+  const { id, name, isRestricted } = applicationCredential;
+  return { application_credential: { id, name, restricted: isRestricted } };
 }
 
 /** Endpoints below a project need one in the token's scope; without it only identity is left. */
@@ -41,6 +47,9 @@ export function viewCatalog(
       ['volumev2', 'cinderv2', `${origin}/v2/${projectId}`],
       ['vbs', 'vbs', `${origin}/v2/${projectId}`],
       ['vbsv2', 'vbs', `${origin}/v2/${projectId}`],
+      ['vbsv3', 'vbs', `${origin}/v3/${projectId}`],
+      // `openstack volume create` asks for an image service before it does anything, though it never uses it.
+      ['image', 'glance', `${origin}/image`],
     );
   }
   return entries.map(([type, name, url]) => ({
@@ -61,17 +70,4 @@ export function viewCatalog(
 /** Catalog ids mean nothing, but clients may compare them between calls. */
 function stableId(...parts: string[]): string {
   return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 32);
-}
-
-export function viewProject(project: Project, identityUrl: string): Record<string, unknown> {
-  return {
-    id: project.projectId,
-    name: project.name,
-    domain_id: project.domainId,
-    description: project.description,
-    enabled: true,
-    is_domain: false,
-    parent_id: project.domainId,
-    links: { self: `${identityUrl}/projects/${project.projectId}` },
-  };
 }

@@ -37,12 +37,18 @@ function viewVersion(entry: VersionEntry, origin: string): Record<string, unknow
   };
 }
 
-export function viewIdentityVersion(origin: string): Record<string, unknown> {
+/** `url` ends in /v3. */
+export function viewIdentityVersion(url: string): Record<string, unknown> {
   return {
     id: 'v3.14',
     status: 'stable',
     updated: UPDATED,
-    links: [{ rel: 'self', href: `${origin}/identity/v3/` }],
+    links: [{ rel: 'self', href: `${url}/` }],
     'media-types': [{ base: 'application/json', type: 'application/vnd.openstack.identity-v3+json' }],
   };
+}
+
+/** All that clients read of an image service before they do without it. */
+export function viewImageVersion(origin: string): Record<string, unknown> {
+  return { id: 'v2.9', status: 'CURRENT', links: [{ rel: 'self', href: `${origin}/image/v2/` }] };
 }

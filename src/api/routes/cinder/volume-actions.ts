@@ -1,155 +1,121 @@
-// Actions on volumes, and their metadata (contract 3.25).
+// Actions on volumes (contract 3.25). Each is one call of one service; what differs is the parameters and the status.
 import { Type } from 'typebox';
-import { VbsError } from '../../../core/errors.ts';
-import type { Volume } from '../../../core/model.ts';
-import type { VolumeService } from '../../../services/volume-service.ts';
+import type { VolumeId } from '../../../core/ids.ts';
 import { type ApiDeps, nativePaths, type ProjectCall, type ProjectRoute } from '../../route.ts';
+import { checkRevert } from '../../schemas/snapshots.ts';
 import {
+  checkAttach,
+  checkConnector,
+  checkDetach,
   checkExtend,
-  checkMetaBody,
-  checkMetadataBody,
+  checkFlag,
+  checkImageKey,
+  checkImageMetadata,
   checkResetVolume,
+  checkRetype,
   checkVolumeAction,
-  MetaBody,
-  MetadataBody,
   VolumeActionBody,
+  type VolumeActionName,
 } from '../../schemas/volume-actions.ts';
 import { checkVolumeId } from '../../schemas/volumes.ts';
+import { viewConnectionData } from '../../views/attachment-view.ts';
+import { volumeMetadataRoutes } from './volume-metadata.ts';
 
-const TAG = 'volumes';
-const METADATA = '/volumes/:volume_id/metadata';
+type ActionDeps = Pick<ApiDeps, 'volumes' | 'volumeActions' | 'attachments' | 'snapshots'>;
+type ActionCall = ProjectCall & { readonly volumeId: VolumeId; readonly parameters: unknown };
+/** Undefined for an empty answer. */
+type Action = (deps: ActionDeps, call: ActionCall) => Promise<unknown>;
 
-export function volumeActionRoutes({ volumes }: ApiDeps): ProjectRoute[] {
+export function volumeActionRoutes(deps: ApiDeps): ProjectRoute[] {
   return [
     {
       method: 'POST',
       paths: nativePaths('/volumes/:volume_id/action'),
       access: { kind: 'project' },
       doc: {
-        summary: 'Extend a volume, let it go, reset its status, or delete it by force',
-        tag: TAG,
+        summary:
+          'Extend, attach, detach, mark, retype, revert or let go a volume; reset its state or delete it by force',
+        description:
+          'Answers 200 instead of 202 to os-initialize_connection, os-set_bootable and the actions on image metadata.',
+        tag: 'volumes',
         body: VolumeActionBody,
-        ok: { status: 202 },
+        ok: { status: 202, schema: Type.Optional(Type.Unknown()) },
+        alternatives: { 200: 'Done, for the actions named above' },
       },
-      handle: (call) => runAction(volumes, call),
+      handle: (call) => runAction(deps, call),
     },
-    ...metadataRoutes(volumes),
-    ...metadataKeyRoutes(volumes),
+    ...volumeMetadataRoutes(deps),
   ];
 }
 
-async function runAction(volumes: VolumeService, call: ProjectCall): Promise<void> {
-  const { caller, projectId, body } = call;
-  const action = checkVolumeAction(body);
-  const { volumeId } = await getVolume(volumes, call);
-  switch (action.name) {
-    case 'os-extend':
-      await volumes.extendVolume(caller, projectId, volumeId, checkExtend(action.parameters));
-      return;
-    case 'os-unmanage':
-      await volumes.unmanageVolume(caller, projectId, volumeId);
-      return;
-    case 'os-reset_status':
-      await volumes.resetVolume(caller, projectId, volumeId, checkResetVolume(action.parameters));
-      return;
-    case 'os-force_delete':
-      await volumes.deleteVolume(caller, projectId, volumeId, { cascade: false, force: true });
-  }
+async function runAction(deps: ActionDeps, call: ProjectCall): Promise<unknown> {
+  const volumeId = checkVolumeId(call.param('volume_id'));
+  // An unknown volume is told before what is wrong with the action, as Cinder does.
+  await deps.volumes.getVolume(call.caller, call.projectId, volumeId);
+  const { name, parameters } = checkVolumeAction(call.body, call.version);
+  if (WITH_STATUS_200.has(name)) call.reply.code(200);
+  return await ACTIONS[name](deps, { ...call, volumeId, parameters });
 }
 
-function getVolume(volumes: VolumeService, { caller, projectId, param }: ProjectCall): Promise<Volume> {
-  return volumes.getVolume(caller, projectId, checkVolumeId(param('volume_id')));
-}
+const WITH_STATUS_200: ReadonlySet<VolumeActionName> = new Set([
+  'os-initialize_connection',
+  'os-set_bootable',
+  'os-show_image_metadata',
+  'os-set_image_metadata',
+  'os-unset_image_metadata',
+]);
 
-async function setMetadata(
-  volumes: VolumeService,
-  { caller, projectId }: ProjectCall,
-  volume: Volume,
-  metadata: Readonly<Record<string, string>>,
-): Promise<Readonly<Record<string, string>>> {
-  return (await volumes.updateVolume(caller, projectId, volume.volumeId, { metadata })).metadata;
-}
+const ACTIONS: Readonly<Record<VolumeActionName, Action>> = {
+  'os-extend': async ({ volumes }, { caller, projectId, volumeId, parameters, version }) => {
+    const input = { sizeGib: checkExtend(parameters), mayBeInUse: version >= 42 };
+    await volumes.extendVolume(caller, projectId, volumeId, input);
+  },
+  'os-unmanage': ({ volumes }, { caller, projectId, volumeId }) => volumes.unmanageVolume(caller, projectId, volumeId),
+  'os-reset_status': ({ volumeActions }, { caller, projectId, volumeId, parameters }) =>
+    volumeActions.resetVolume(caller, projectId, volumeId, checkResetVolume(parameters)),
+  'os-force_delete': ({ volumes }, { caller, projectId, volumeId }) =>
+    volumes.deleteVolume(caller, projectId, volumeId, { cascade: false, force: true }),
+  'os-attach': ({ attachments }, { caller, projectId, volumeId, parameters }) =>
+    attachments.attachVolume(caller, projectId, volumeId, checkAttach(parameters)),
+  'os-detach': (deps, call) => detach(deps, call, false),
+  'os-force_detach': (deps, call) => detach(deps, call, true),
+  'os-reserve': ({ attachments }, { caller, projectId, volumeId }) =>
+    attachments.reserveVolume(caller, projectId, volumeId),
+  'os-unreserve': ({ attachments }, { caller, projectId, volumeId }) =>
+    attachments.unreserveVolume(caller, projectId, volumeId),
+  'os-begin_detaching': ({ attachments }, { caller, projectId, volumeId }) =>
+    attachments.beginDetaching(caller, projectId, volumeId),
+  'os-roll_detaching': ({ attachments }, { caller, projectId, volumeId }) =>
+    attachments.rollDetaching(caller, projectId, volumeId),
+  'os-initialize_connection': async ({ attachments }, { caller, projectId, volumeId, parameters }) => {
+    const connector = checkConnector(parameters);
+    const connection = await attachments.initializeConnection(caller, projectId, volumeId, connector);
+    const data = viewConnectionData(connection);
+    return { connection_info: { driver_volume_type: connection.driverVolumeType, data } };
+  },
+  // Nothing was opened, so there is nothing to close.
+  'os-terminate_connection': async () => undefined,
+  'os-set_bootable': ({ volumeActions }, { caller, projectId, volumeId, parameters }) =>
+    volumeActions.setBootable(caller, projectId, volumeId, checkFlag(parameters, 'bootable')),
+  'os-update_readonly_flag': ({ volumeActions }, { caller, projectId, volumeId, parameters }) =>
+    volumeActions.setReadonly(caller, projectId, volumeId, checkFlag(parameters, 'readonly')),
+  'os-retype': ({ volumeActions }, { caller, projectId, volumeId, parameters }) =>
+    volumeActions.retypeVolume(caller, projectId, volumeId, checkRetype(parameters)),
+  'os-show_image_metadata': async ({ volumes }, { caller, projectId, volumeId }) => ({
+    metadata: (await volumes.getVolume(caller, projectId, volumeId)).imageMetadata,
+  }),
+  'os-set_image_metadata': async ({ volumeActions }, { caller, projectId, volumeId, parameters }) => {
+    const added = checkImageMetadata(parameters);
+    return { metadata: await volumeActions.setImageMetadata(caller, projectId, volumeId, added) };
+  },
+  'os-unset_image_metadata': ({ volumeActions }, { caller, projectId, volumeId, parameters }) =>
+    volumeActions.unsetImageMetadata(caller, projectId, volumeId, checkImageKey(parameters)),
+  revert: async ({ snapshots }, { caller, projectId, volumeId, parameters }) => {
+    await snapshots.revertVolume(caller, projectId, volumeId, checkRevert(parameters));
+  },
+};
 
-function metadataRoutes(volumes: VolumeService): ProjectRoute[] {
-  const ok = { status: 200, schema: MetadataBody };
-  return [
-    {
-      method: 'GET',
-      paths: nativePaths(METADATA),
-      access: { kind: 'project' },
-      doc: { summary: 'Show metadata of a volume', tag: TAG, ok },
-      handle: async (call) => ({ metadata: (await getVolume(volumes, call)).metadata }),
-    },
-    {
-      method: 'POST',
-      paths: nativePaths(METADATA),
-      access: { kind: 'project' },
-      doc: { summary: 'Add to the metadata of a volume', tag: TAG, body: MetadataBody, ok },
-      handle: async (call) => {
-        const added = checkMetadataBody(call.body);
-        const volume = await getVolume(volumes, call);
-        return { metadata: await setMetadata(volumes, call, volume, { ...volume.metadata, ...added }) };
-      },
-    },
-    {
-      method: 'PUT',
-      paths: nativePaths(METADATA),
-      access: { kind: 'project' },
-      doc: { summary: 'Replace the metadata of a volume', tag: TAG, body: MetadataBody, ok },
-      handle: async (call) => {
-        const metadata = checkMetadataBody(call.body);
-        return { metadata: await setMetadata(volumes, call, await getVolume(volumes, call), metadata) };
-      },
-    },
-  ];
-}
-
-function metadataKeyRoutes(volumes: VolumeService): ProjectRoute[] {
-  const path = `${METADATA}/:key`;
-  const ok = { status: 200, schema: MetaBody };
-  return [
-    {
-      method: 'GET',
-      paths: nativePaths(path),
-      access: { kind: 'project' },
-      doc: { summary: 'Show one key of the metadata', tag: TAG, ok },
-      handle: async (call) => {
-        const key = call.param('key');
-        return { meta: { [key]: readMetadata(await getVolume(volumes, call), key) } };
-      },
-    },
-    {
-      method: 'PUT',
-      paths: nativePaths(path),
-      access: { kind: 'project' },
-      doc: { summary: 'Set one key of the metadata', tag: TAG, body: MetaBody, ok },
-      handle: async (call) => {
-        const key = call.param('key');
-        const value = checkMetaBody(call.body, key);
-        const volume = await getVolume(volumes, call);
-        await setMetadata(volumes, call, volume, { ...volume.metadata, [key]: value });
-        return { meta: { [key]: value } };
-      },
-    },
-    {
-      method: 'DELETE',
-      paths: nativePaths(path),
-      access: { kind: 'project' },
-      doc: { summary: 'Remove one key of the metadata', tag: TAG, ok: { status: 200, schema: Type.Null() } },
-      handle: async (call) => {
-        const key = call.param('key');
-        const volume = await getVolume(volumes, call);
-        readMetadata(volume, key);
-        const { [key]: _removed, ...rest } = volume.metadata;
-        await setMetadata(volumes, call, volume, rest);
-      },
-    },
-  ];
-}
-
-/** @throws ROUTE_NOT_FOUND when the volume has no such key */
-function readMetadata(volume: Volume, key: string): string {
-  const value = Object.hasOwn(volume.metadata, key) ? volume.metadata[key] : undefined;
-  if (value === undefined) throw new VbsError('ROUTE_NOT_FOUND');
-  return value;
+async function detach({ attachments }: ActionDeps, call: ActionCall, isForced: boolean): Promise<void> {
+  const { caller, projectId, volumeId, parameters } = call;
+  await attachments.detachVolume(caller, projectId, volumeId, { attachmentId: checkDetach(parameters), isForced });
 }

@@ -25,9 +25,16 @@ import { viewVolume, viewVolumeDetail, viewVolumeSummary } from '../../views/vol
 
 const TAG = 'volumes';
 const One = Type.Object({ volume: VolumeBody });
+const VolumeTotals = Type.Object({
+  total_count: Type.Integer(),
+  total_size: Type.Integer({ description: 'GiB' }),
+  metadata: Type.Optional(
+    Type.Record(Type.String(), Type.Array(Type.String()), { description: 'From 3.36: every value that a key has' }),
+  ),
+});
 
-export function volumeRoutes({ volumes }: ApiDeps): ProjectRoute[] {
-  return [...readingRoutes(volumes), ...makingRoutes(volumes), ...changingRoutes(volumes)];
+export function volumeRoutes({ volumes, volumeCreator }: ApiDeps): ProjectRoute[] {
+  return [...readingRoutes(volumes), ...makingRoutes(volumes, volumeCreator), ...changingRoutes(volumes)];
 }
 
 function readingRoutes(volumes: VolumeService): ProjectRoute[] {
@@ -50,14 +57,31 @@ function readingRoutes(volumes: VolumeService): ProjectRoute[] {
       paths: nativePaths('/volumes'),
       access: { kind: 'project' },
       doc: list(VolumeSummary, 'List volumes'),
-      handle: (call) => listVolumes(volumes, call, (volume) => viewVolumeSummary(volume, call.links)),
+      handle: (call) => listVolumes(volumes, call, async () => (volume) => viewVolumeSummary(volume, call.links)),
     },
     {
       method: 'GET',
       paths: nativePaths('/volumes/detail'),
       access: { kind: 'project' },
       doc: list(VolumeBody, 'List volumes with details'),
-      handle: (call) => listVolumes(volumes, call, detailView(volumes, call)),
+      handle: (call) => listVolumes(volumes, call, (shown) => detailView(volumes, call, shown)),
+    },
+    {
+      method: 'GET',
+      paths: nativePaths('/volumes/summary', 'v3'),
+      access: { kind: 'project', minVersion: 12 },
+      doc: {
+        summary: 'Count and size of volumes',
+        tag: TAG,
+        query: VolumeListQuery,
+        ok: { status: 200, schema: Type.Object({ 'volume-summary': VolumeTotals }) },
+      },
+      handle: async ({ caller, projectId, query, version }) => {
+        const filter = parseVolumeFilter(query, { version, isAdmin: hasRole(caller, 'admin') });
+        const { count, sizeGib, metadata } = await volumes.summarizeVolumes(caller, projectId, filter);
+        const totals = { total_count: count, total_size: sizeGib };
+        return { 'volume-summary': version >= 36 ? { ...totals, metadata } : totals };
+      },
     },
     {
       method: 'GET',
@@ -67,22 +91,34 @@ function readingRoutes(volumes: VolumeService): ProjectRoute[] {
       handle: async (call) => {
         const volumeId = checkVolumeId(call.param('volume_id'));
         const volume = await volumes.getVolume(call.caller, call.projectId, volumeId);
-        return { volume: detailView(volumes, call)(volume) };
+        return { volume: (await detailView(volumes, call, [volume]))(volume) };
       },
     },
   ];
 }
 
-function detailView(volumes: VolumeService, call: ProjectCall): (volume: Volume) => Record<string, unknown> {
+type View = (volume: Volume) => Record<string, unknown>;
+
+async function detailView(volumes: VolumeService, call: ProjectCall, shown: readonly Volume[]): Promise<View> {
   const { version, links, caller } = call;
   const isAdmin = hasRole(caller, 'admin');
-  return (volume) => viewVolumeDetail(volume, { version, links, isAdmin, hostName: volumes.hostName });
+  const surroundings = await volumes.describeVolumes(shown);
+  return (volume) => viewVolumeDetail(volume, { version, links, isAdmin, hostName: volumes.hostName, surroundings });
+}
+
+/** What making and changing answer. */
+async function viewOne(
+  volumes: VolumeService,
+  { version, links }: Pick<ProjectCall, 'version' | 'links'>,
+  volume: Volume,
+): Promise<Record<string, unknown>> {
+  return { volume: viewVolume(volume, { version, links, surroundings: await volumes.describeVolumes([volume]) }) };
 }
 
 async function listVolumes(
   volumes: VolumeService,
   call: ProjectCall,
-  view: (volume: Volume) => Record<string, unknown>,
+  viewOf: (shown: readonly Volume[]) => Promise<View>,
 ): Promise<Record<string, unknown>> {
   const { caller, projectId, query, version, request, origin } = call;
   const page = parseListPage(query, VOLUME_SORT_KEYS);
@@ -97,11 +133,11 @@ async function listVolumes(
     origin,
     url: request.url,
     idOf: (volume) => volume.volumeId,
-    view,
+    view: await viewOf(result.items),
   });
 }
 
-function makingRoutes(volumes: VolumeService): ProjectRoute[] {
+function makingRoutes(volumes: VolumeService, volumeCreator: ApiDeps['volumeCreator']): ProjectRoute[] {
   return [
     {
       method: 'POST',
@@ -114,13 +150,13 @@ function makingRoutes(volumes: VolumeService): ProjectRoute[] {
         ok: { status: 202, schema: One },
       },
       handle: async ({ caller, projectId, body, version, links }) => {
-        const volume = await volumes.createVolume(caller, projectId, checkCreateVolume(body, version));
-        return { volume: viewVolume(volume, { version, links }) };
+        const volume = await volumeCreator.createVolume(caller, projectId, checkCreateVolume(body, version));
+        return await viewOne(volumes, { version, links }, volume);
       },
     },
     {
       method: 'POST',
-      paths: nativePaths('/os-volume-manage'),
+      paths: [...nativePaths('/os-volume-manage'), ...nativePaths('/manageable_volumes', 'v3')],
       access: { kind: 'project', role: 'admin' },
       doc: {
         summary: 'Adopt an existing disk in place',
@@ -131,7 +167,7 @@ function makingRoutes(volumes: VolumeService): ProjectRoute[] {
       },
       handle: async ({ caller, projectId, body, version, links }) => {
         const volume = await volumes.adoptVolume(caller, projectId, checkAdoptVolume(body));
-        return { volume: viewVolume(volume, { version, links }) };
+        return await viewOne(volumes, { version, links }, volume);
       },
     },
   ];
@@ -152,7 +188,7 @@ function changingRoutes(volumes: VolumeService): ProjectRoute[] {
       handle: async ({ caller, projectId, body, version, links, param }) => {
         const changes = checkUpdateVolume(body, version);
         const volume = await volumes.updateVolume(caller, projectId, checkVolumeId(param('volume_id')), changes);
-        return { volume: viewVolume(volume, { version, links }) };
+        return await viewOne(volumes, { version, links }, volume);
       },
     },
     {

@@ -24,7 +24,8 @@ export function backupDataRoutes({ backups, logger }: ApiDeps): ProjectRoute[] {
     {
       method: 'GET',
       paths: ['/v1/:project_id/backups/:backup_id/data'],
-      access: { kind: 'project', accepts: 'anything' },
+      // More than looking: whoever has the bytes has the disk.
+      access: { kind: 'project', role: 'member', accepts: 'anything' },
       doc: {
         summary: 'Read the bytes of a backup',
         description: 'The whole volume as it was, holes as zeros; one range of it with a Range header.',

@@ -64,8 +64,8 @@ export function cloudBackupRoutes({ backups }: ApiDeps): ProjectRoute[] {
         ok: { status: 200, schema: JobReference },
       },
       handle: async ({ caller, projectId, body, param }) => {
-        const { backupId, volumeId } = checkRestoreCloudBackup(body, param('backup_id'));
-        const job = await backups.restoreBackup(caller, projectId, backupId, volumeId);
+        const { backupId, volumeId, verify } = checkRestoreCloudBackup(body, param('backup_id'));
+        const job = await backups.restoreBackup(caller, projectId, backupId, volumeId, { verify });
         return { job_id: job.jobId };
       },
     },
