@@ -11,36 +11,58 @@ import { buildServer } from './api/server.ts';
 import { type Config, repositoryFolder } from './config.ts';
 import { describeError, errnoOf } from './core/errno.ts';
 import { VbsError } from './core/errors.ts';
+import type { ProjectId, VolumeId } from './core/ids.ts';
 import { createJsonLogger } from './core/json-logger.ts';
 import { SERVER_CLOSE_MS } from './core/limits.ts';
+import { DEFAULT_MEMORY_PLAN, planMemory } from './core/memory-plan.ts';
 import { MovableClock } from './core/movable-clock.ts';
 import { CONFIG_NAME } from './core/object-names.ts';
 import { packageVersion } from './core/package-version.ts';
 import { type Clock, type Logger, systemClock } from './core/ports.ts';
+import { Throttle } from './core/throttle.ts';
 import { Catalog } from './db/catalog.ts';
 import { openDatabase } from './db/database.ts';
 import { lockFolder } from './db/folder-lock.ts';
 import { WorkerPool } from './engine/pipeline/worker-pool.ts';
+import { adoptProject } from './engine/prune/adopt-project.ts';
+import { runPrune } from './engine/prune/run-prune.ts';
+import { measureUsage } from './engine/prune/space-usage.ts';
 import { Repository } from './engine/repository.ts';
 import { sweepTrash } from './engine/sweep.ts';
+import { checkProject } from './engine/verify/check-project.ts';
+import { repairProject } from './engine/verify/repair-project.ts';
+import { scrubProject } from './engine/verify/scrub-project.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { Scheduler } from './jobs/scheduler.ts';
+import { KeystoneClient } from './keystone/keystone-client.ts';
+import { BackupRecordService } from './services/backup-record-service.ts';
 import { BackupService } from './services/backup-service.ts';
 import { BackupTagService } from './services/backup-tag-service.ts';
 import { DevClock } from './services/dev-clock.ts';
+import { openDirectory } from './services/directory.ts';
 import { ExportOpener } from './services/export-opener.ts';
-import { IdentityService } from './services/identity-service.ts';
+import { ExternalIdentity } from './services/external-identity.ts';
 import { createJobHandlers } from './services/job-handlers.ts';
 import { JobService } from './services/job-service.ts';
+import { LabelKeeper } from './services/label-keeper.ts';
+import { MaintenanceRuns } from './services/maintenance-runs.ts';
 import { loadPassphrase } from './services/passphrase.ts';
 import { PolicyService } from './services/policy-service.ts';
+import { PruneRunner } from './services/prune-runner.ts';
+import { RepositoryService } from './services/repository-service.ts';
+import { ReserveFile } from './services/reserve-file.ts';
 import { RetentionRunner } from './services/retention-runner.ts';
+import { ScrubRunner } from './services/scrub-runner.ts';
 import { SharingService } from './services/sharing-service.ts';
+import { SnapshotService } from './services/snapshot-service.ts';
 import { TaskStarter } from './services/task-starter.ts';
 import { TraceService } from './services/trace-service.ts';
 import { TrashSweeper } from './services/trash-sweeper.ts';
 import { Upkeep } from './services/upkeep.ts';
-import { VolumeService } from './services/volume-service.ts';
+import { VerifyService } from './services/verify-service.ts';
+import { VolumeCreator } from './services/volume-creation.ts';
+import { toDescriptor } from './services/volume-disk.ts';
+import { makeVolumeServices } from './services/volume-services.ts';
 import { FilesystemStore } from './storage/filesystem-store.ts';
 import { FileDriver } from './volumes/file-driver.ts';
 import { VolumeRegistry } from './volumes/volume-registry.ts';
@@ -82,13 +104,15 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const base: Base = { config, clock, realClock, movableClock, logger, stack };
   const { catalog, repository, generatedPassphrasePath } = await openStorage(base);
   const parts = await startServices(base, catalog, repository);
-  const { server, runner, scheduler, upkeep } = parts;
+  const { server, runner, scheduler, upkeep, pruner, scrubber } = parts;
   // Before requests come in: it takes every job that runs according to its row for one of a process that died.
   await runner.start();
   await onAddress(config.listen, () => server.listen(config.listen));
   stack.defer(() => closeServer(server));
   scheduler.start();
   upkeep.start();
+  pruner.start();
+  scrubber.start();
   const url = originOf(server);
   logger.info({ url, dataFolder: config.dataFolder }, 'serving');
   // From here on closing is the caller's.
@@ -103,7 +127,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 }
 
 /** Folder lock, catalog, repository: in this order, so that a second process is turned away before it reads a thing. */
-async function openStorage({ config, clock, logger, stack }: Base) {
+async function openStorage({ config, clock, realClock, logger, stack }: Base) {
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
   stack.use(await lockFolder(config.dataFolder));
   await probeAddress(config.listen);
@@ -120,49 +144,140 @@ async function openStorage({ config, clock, logger, stack }: Base) {
   const { passphrase, generatedPath } = await loadPassphrase({ ...config, hasRepository });
   const workers = new WorkerPool({ threadCount: config.workerCount, logger });
   stack.defer(() => workers.close());
-  const repository = await Repository.open({ store, ledger, workers, clock, logger }, passphrase);
+  const limits = openLimits(config, realClock);
+  const repository = await Repository.open({ store, ledger, workers, clock, logger, ...limits }, passphrase);
   return { catalog, repository, generatedPassphrasePath: generatedPath };
 }
 
+/** How much the engine may take of this host. */
+function openLimits({ limits, workerCount, maxJobs }: Config, clock: Clock) {
+  const { readSchedule, writeSchedule, compressionLevel, memoryBytes } = limits;
+  return {
+    compressionLevel,
+    throttles: {
+      read: new Throttle({ schedule: readSchedule, clock }),
+      write: new Throttle({ schedule: writeSchedule, clock }),
+    },
+    memory: memoryBytes === undefined ? DEFAULT_MEMORY_PLAN : planMemory(memoryBytes, workerCount, maxJobs),
+  };
+}
+
 async function startServices(base: Base, catalog: Catalog, repository: Repository) {
-  const { config, clock, realClock, logger, stack } = base;
+  const { config, clock, logger, stack } = base;
   const { availabilityZone, maxJobs } = config;
   const hostName = hostname();
   const drivers = new VolumeRegistry([openFileDriver(base)]);
-  const identity = new IdentityService({ catalog, clock: realClock, tokenLifeMs: config.tokenLifeMs });
-  const { generatedPassword } = await identity.ensureBuiltIns(
-    config.adminPassword === undefined ? {} : { adminPassword: config.adminPassword },
-  );
+  const { generatedPassword, directory, ...identityParts } = await openIdentity(base, catalog);
   const common = { catalog, clock, logger };
   const sweep = (projectId: Parameters<typeof sweepTrash>[1]) => sweepTrash(repository, projectId);
   const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger, sweepTrash: sweep });
   const wakeJobs = () => runner.wake();
   const retention = new RetentionRunner({ ...common, wakeJobs });
-  const upkeep = new Upkeep({ ...common, sweeper, retention });
+  const labels = new LabelKeeper({ catalog, repository, logger });
+  const { tokenKeys } = directory;
+  const upkeep = new Upkeep({ ...common, drivers, sweeper, retention, labels, tokenKeys });
   stack.defer(() => upkeep.stop());
-  const handlers = createJobHandlers({ ...common, repository, drivers, sweeper, retention });
+  const { pruner, runs } = openPrune(base, catalog, repository);
+  const { scrubber, repair } = openScrub(base, catalog, repository, runs);
+  const parts = { sweeper, retention, pruner, labels, scrubber };
+  const handlers = createJobHandlers({ ...common, repository, drivers, ...parts });
   const runnerId = `${hostName}-${randomUUID()}`;
   const runner = new JobRunner({ ...common, handlers, maxJobs, runnerId });
   stack.defer(() => runner.stop());
-  const volumes = new VolumeService({ ...common, drivers, wakeJobs, hostName, availabilityZone });
+  const { quotas } = config;
+  const volumeServices = makeVolumeServices({ ...common, drivers, wakeJobs, hostName, availabilityZone, quotas });
+  const volumeCreator = new VolumeCreator({ ...common, drivers, wakeJobs, availabilityZone, quotas });
+  const snapshots = new SnapshotService({ ...common, drivers, wakeJobs, quotas });
   // Whatever the catalog is: disks and repository are below the folder that this process holds the lock of.
-  await volumes.recoverVolumes();
+  await volumeCreator.recoverVolumes();
+  await volumeServices.volumes.recoverVolumes();
   const exports = new ExportOpener({ catalog, repository, runner, clock });
   const limits = { ...config.quotas, backupsPerVolume: config.backupsPerVolume };
-  const backups = new BackupService({ ...common, exports, limits, availabilityZone, wakeJobs });
+  const backups = new BackupService({
+    ...{ ...common, exports, limits, labels, availabilityZone, wakeJobs },
+    nativeRules: config.native,
+  });
+  const backupRecords = new BackupRecordService({
+    ...{ catalog, repository, clock, wakeJobs },
+    requireQuota: (records, projectId, sizeGib) => backups.requireQuotaLeft(records, projectId, sizeGib),
+  });
   const { policies, scheduler, devClock } = openPolicies(base, { catalog, backups, retention, wakeJobs });
   const { region, publicUrl } = config;
   const server = await buildServer({
-    ...{ identity, volumes, backups, policies, clock, logger, region, availabilityZone },
+    ...{
+      ...identityParts,
+      directory,
+      ...volumeServices,
+      volumeCreator,
+      snapshots,
+      backups,
+      policies,
+      clock,
+      logger,
+      region,
+      availabilityZone,
+    },
     jobs: new JobService({ catalog, progressOf: (jobId) => runner.progressOf(jobId) }),
-    backupTags: new BackupTagService({ catalog, clock }),
+    ...{ backupRecords, nativeRules: config.native },
+    backupTags: new BackupTagService({ catalog, clock, labels }),
     sharings: new SharingService({ catalog, clock }),
     traces: new TraceService({ catalog }),
+    repository: new RepositoryService({
+      ...{ catalog, runs, pruner },
+      adopt: (projectId, signal) => adoptProject(repository, projectId, {}, signal),
+      measure: (projectId, signal) => measureUsage(repository, projectId, signal),
+    }),
+    verify: new VerifyService({
+      ...{ catalog, runs, clock, wakeJobs, repair },
+      check: (projectId, readShare, signal) => checkProject(repository, projectId, { readShare }, signal),
+    }),
     version: packageVersion(),
     ...(devClock === undefined ? {} : { devClock }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
   });
-  return { server, runner, scheduler, upkeep, generatedPassword };
+  return { server, runner, scheduler, upkeep, pruner, scrubber, generatedPassword };
+}
+
+function openPrune({ config, clock, logger, stack }: Base, catalog: Catalog, repository: Repository) {
+  const { database, prune } = config;
+  const { intervalMs, compactShare, reserveBytes: sizeBytes } = prune;
+  const path = database.kind === 'sqlite' ? join(dirname(database.path), 'reserve') : undefined;
+  const runs = new MaintenanceRuns({ clock, logger });
+  const pruner = new PruneRunner({
+    ...{ runs, logger, intervalMs },
+    prune: (projectId, options, signal) => runPrune(repository, projectId, { compactShare, ...options }, signal),
+    listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
+    reserve: path === undefined ? undefined : new ReserveFile({ path, sizeBytes }),
+  });
+  // Together: the pruner waits for the run that it has begun, which ends early only when runs are stopped.
+  stack.defer(async () => void (await Promise.all([runs.stop(), pruner.stop()])));
+  return { pruner, runs };
+}
+
+function openScrub(
+  { config, clock, logger, stack }: Base,
+  catalog: Catalog,
+  repository: Repository,
+  runs: MaintenanceRuns,
+) {
+  const { ledger } = catalog;
+  const repair = (projectId: ProjectId, signal: AbortSignal) => {
+    // What is found on a disk counts by its digest alone, so it is read as it is.
+    const openVolume = async (volumeId: VolumeId) => {
+      const volume = await catalog.volumes.get(projectId, volumeId);
+      return volume && toDescriptor(volume);
+    };
+    return repairProject(repository, projectId, { openVolume }, signal);
+  };
+  const scrubber = new ScrubRunner({
+    ...{ ledger, runs, clock, logger, repair },
+    pace: config.scrub,
+    scrub: (projectId, options, signal) => scrubProject(repository, projectId, options, signal),
+    listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
+  });
+  // As prune: it waits for a run that has to be ended.
+  stack.defer(async () => void (await Promise.all([runs.stop(), scrubber.stop()])));
+  return { scrubber, repair };
 }
 
 type PolicyParts = {
@@ -186,10 +301,34 @@ function openPolicies({ config, clock, movableClock, logger, stack }: Base, part
   return { policies, scheduler, devClock };
 }
 
+async function openIdentity({ config, realClock: clock, logger }: Base, catalog: Catalog) {
+  const { tokenKeyRotationMs, loginLimits, keystone, trustedProxies } = config.identity;
+  const { identity, directory } = openDirectory({
+    ...{ catalog, clock, logger, loginLimits, tokenLifeMs: config.tokenLifeMs, keyRotationMs: tokenKeyRotationMs },
+  });
+  if (keystone !== undefined) {
+    const { url, login, cacheMs, roles } = keystone;
+    const client = new KeystoneClient({ url, clock, ...(login === undefined ? {} : { login }) });
+    const external = new ExternalIdentity({ catalog, clock, logger, keystone: client, url, cacheMs, roles });
+    const parts = { identity: external, directory, trustedProxies, externalIdentityUrl: url };
+    return { ...parts, generatedPassword: undefined };
+  }
+  const { adminPassword } = config;
+  const { generatedPassword } = await identity.ensureBuiltIns(adminPassword === undefined ? {} : { adminPassword });
+  return { identity, directory, trustedProxies, generatedPassword };
+}
+
 function openFileDriver({ config, realClock, logger }: Base): FileDriver {
   const folder = join(config.dataFolder, 'volumes');
   // Nothing of our own may be adopted: a restore over the catalog or the repository would destroy them.
-  return new FileDriver({ folder, roots: config.volumeRoots, excluded: [config.dataFolder], clock: realClock, logger });
+  return new FileDriver({
+    folder,
+    roots: config.volumeRoots,
+    excluded: [config.dataFolder],
+    keepsBaselines: config.keepsBaselines,
+    clock: realClock,
+    logger,
+  });
 }
 
 /** Tried before anything is made: a first start that failed later would have drawn a password that nobody ever sees. */

@@ -2,6 +2,17 @@
 import { Type } from 'typebox';
 import { TASK_STALL_MS, TASK_TIMEOUT_MS } from './core/limits.ts';
 
+/** Contract 6.2. */
+export type PolicyConfig = {
+  readonly maxPolicies: number;
+  readonly maxFrequencyDays: number;
+  readonly maxRetentionCount: number;
+  readonly maxVolumes: number;
+  readonly taskTimeoutMs: number;
+  readonly taskStallMs: number;
+  readonly startJitterMs: number;
+};
+
 export const POLICY_SETTINGS = {
   policyMaxPolicies: {
     variable: 'OPENVBS_POLICY_MAX_POLICIES',
@@ -84,3 +95,18 @@ export const POLICY_SETTINGS = {
     default: TASK_STALL_MS / 1000,
   },
 } as const;
+
+type PolicyValues = { readonly [Name in keyof typeof POLICY_SETTINGS]?: number | undefined };
+
+/** Values that were checked; each has a default. */
+export function toPolicyConfig(values: PolicyValues): PolicyConfig {
+  return {
+    maxPolicies: values.policyMaxPolicies ?? 0,
+    maxFrequencyDays: values.policyMaxFrequency ?? 0,
+    maxRetentionCount: values.policyMaxRetentionNum ?? 0,
+    maxVolumes: values.policyMaxVolumes ?? 0,
+    taskTimeoutMs: (values.taskTimeout ?? 0) * 1000,
+    taskStallMs: (values.taskStall ?? 0) * 1000,
+    startJitterMs: (values.startJitter ?? 0) * 1000,
+  };
+}

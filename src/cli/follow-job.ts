@@ -20,6 +20,7 @@ const LABELS: Readonly<Record<string, string>> = {
   bksCreateBackup: 'Backing up',
   bksRestoreBackup: 'Restoring',
   bksDeleteBackup: 'Deleting',
+  bksVerifyBackup: 'Verifying',
 };
 
 /** Returns the ended job, SUCCESS or FAIL. @throws ClientError when the server stays away */

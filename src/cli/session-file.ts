@@ -32,12 +32,13 @@ export async function readSession(path: string): Promise<SavedSession | undefine
   const userName = textOf(content.userName) ?? '';
   const projectName = textOf(content.projectName) ?? '';
   const expiresAt = textOf(content.expiresAt) ?? '';
-  return { url, session: { token, expiresAt, userName, projectId, projectName, catalogOrigin: undefined } };
+  const userId = textOf(content.userId);
+  return { url, session: { token, expiresAt, userId, userName, projectId, projectName, catalogOrigin: undefined } };
 }
 
 export async function writeSession(path: string, { url, session }: SavedSession): Promise<void> {
-  const { token, expiresAt, userName, projectId, projectName } = session;
-  const content = JSON.stringify({ url, userName, projectName, projectId, expiresAt, token }, undefined, 2);
+  const { token, expiresAt, userId, userName, projectId, projectName } = session;
+  const content = JSON.stringify({ url, userId, userName, projectName, projectId, expiresAt, token }, undefined, 2);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporaryPath = `${path}.${process.pid}.tmp`;
   // `wx`: a file or link that somebody else put there must not receive the token.

@@ -4,7 +4,7 @@ import { ANSWER_INVALID, ClientError, UNREACHABLE } from './client-error.ts';
 import { isRecord, textOf } from './json.ts';
 
 export type HttpRequest = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;

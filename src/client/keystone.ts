@@ -15,6 +15,8 @@ export type Session = {
   readonly token: string;
   /** ISO 8601, UTC. */
   readonly expiresAt: string;
+  /** Undefined for a saved login of an older version. */
+  readonly userId?: string | undefined;
   readonly userName: string;
   readonly projectId: string;
   readonly projectName: string;
@@ -50,6 +52,7 @@ export async function logIn(
   return {
     token,
     expiresAt: textOf(view.expires_at) ?? '',
+    userId: textOf(objectAt(view, 'user').id),
     userName: textOf(objectAt(view, 'user').name) ?? user,
     projectId,
     projectName: textOf(objectAt(view, 'project').name) ?? project,
@@ -70,7 +73,7 @@ export async function revokeToken(authUrl: string, token: string, signal?: Abort
 }
 
 /** OpenStack clients are given `http://host/identity`, `http://host/identity/v3` or `http://host:5000/v3`. */
-function identityBase(authUrl: string): string {
+export function identityBase(authUrl: string): string {
   const bare = authUrl.replace(/\/+$/, '');
   return bare.endsWith('/v3') ? bare : `${bare}/v3`;
 }

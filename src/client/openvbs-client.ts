@@ -2,12 +2,15 @@
 // 401 and a password is known. Retries nothing else: what failed is told.
 import { ANSWER_INVALID, ClientError, LOGIN_NEEDED, NAME_AMBIGUOUS, NAME_NOT_FOUND } from './client-error.ts';
 import { type HttpRequest, type JsonReply, requestJson, requestStream } from './http.ts';
-import { objectAt, objectsAt, textOf } from './json.ts';
-import { logIn, type PasswordLogin, revokeToken, type Session } from './keystone.ts';
+import { IdentityClient } from './identity-client.ts';
+import { type JsonObject, numberOf, objectAt, objectsAt, textOf } from './json.ts';
+import { identityBase, logIn, type PasswordLogin, revokeToken, type Session } from './keystone.ts';
 import {
   type BackupInfo,
+  type DiffRange,
   type JobInfo,
   readBackup,
+  readDiffRange,
   readJob,
   readVolume,
   type Tag,
@@ -50,6 +53,8 @@ const MICROVERSION = 'volume 3.47';
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const PAGE_ITEM_COUNT = 1000;
 
+export type MaintenanceOperation = 'prune' | 'adopt' | 'give-up' | 'check' | 'repair';
+
 export class OpenVbsClient {
   readonly #deps: ClientDeps;
   #session: Session | undefined;
@@ -73,6 +78,22 @@ export class OpenVbsClient {
     const session = this.#session;
     this.#session = undefined;
     if (session !== undefined) await revokeToken(this.#deps.authUrl, session.token, signal);
+  }
+
+  /** Users, projects, roles and application credentials. */
+  get identity(): IdentityClient {
+    return new IdentityClient({
+      send: (method, tail, body, signal) =>
+        this.#withToken(
+          ({ headers }) => {
+            const url = `${identityBase(this.#deps.authUrl)}${tail}`;
+            return requestJson({ method, url, headers, body, signal });
+          },
+          '',
+          signal,
+        ),
+      session: async (signal) => this.#session ?? (await this.logIn(signal)),
+    });
   }
 
   async listVolumes(filter: { readonly name?: string } = {}, signal?: AbortSignal): Promise<VolumeInfo[]> {
@@ -141,9 +162,64 @@ export class OpenVbsClient {
   }
 
   /** Overwrites the volume with the backup; returns the job's id. */
-  async restoreBackup(backupId: string, volumeId: string, signal?: AbortSignal): Promise<string> {
+  async restoreBackup(
+    backupId: string,
+    volumeId: string,
+    signal?: AbortSignal,
+    options: { readonly verify?: boolean } = {},
+  ): Promise<string> {
     const path = `/v2/{p}/cloudbackups/${encodeURIComponent(backupId)}/restore`;
-    return readJobId(await this.#call('POST', path, { restore: { volume_id: volumeId } }, signal));
+    const restore = { volume_id: volumeId, ...(options.verify === true ? { verify: true } : {}) };
+    return readJobId(await this.#call('POST', path, { restore }, signal));
+  }
+
+  /** Begins a prune, an adoption, or gives a record up; answers with the server's words. */
+  async maintain(operation: MaintenanceOperation, request: unknown, signal?: AbortSignal): Promise<void> {
+    await this.#call('POST', `/v1/{p}/repository/${operation}`, request, signal);
+  }
+
+  /** The last prune or adoption of the project; undefined when there was none. */
+  async lastMaintenance(signal?: AbortSignal): Promise<JsonObject | undefined> {
+    const { body } = await this.#call('GET', '/v1/{p}/repository/run', undefined, signal);
+    const run = objectAt(body, 'run');
+    return textOf(run.status) === undefined ? undefined : run;
+  }
+
+  /** Who takes how much space in the repository of the project. */
+  async repositoryUsage(signal?: AbortSignal): Promise<JsonObject> {
+    const { body } = await this.#call('GET', '/v1/{p}/repository/usage', undefined, signal);
+    return objectAt(body, 'usage');
+  }
+
+  /** What is damaged in the repository of the project, and how far verification has come. */
+  async repositoryHealth(signal?: AbortSignal): Promise<JsonObject> {
+    const { body } = await this.#call('GET', '/v1/{p}/repository/health', undefined, signal);
+    return objectAt(body, 'health');
+  }
+
+  /** Begins to read all of a backup; returns the job's id. */
+  async verifyBackup(backupId: string, signal?: AbortSignal): Promise<string> {
+    return readJobId(
+      await this.#call('POST', `/v1/{p}/backups/${encodeURIComponent(backupId)}/verify`, undefined, signal),
+    );
+  }
+
+  async backupUsage(backupId: string, signal?: AbortSignal): Promise<JsonObject> {
+    const path = `/v1/{p}/backups/${encodeURIComponent(backupId)}/usage`;
+    const { body } = await this.#call('GET', path, undefined, signal);
+    return objectAt(body, 'usage');
+  }
+
+  /** Ranges in which backup `toId` differs from `fromId`, ascending, asked for page by page. */
+  async *diffBackups(fromId: string, toId: string, signal?: AbortSignal): AsyncGenerator<DiffRange, void> {
+    const path = `/v1/{p}/backups/${encodeURIComponent(toId)}/diff`;
+    for (let offset: number | undefined = 0; offset !== undefined; ) {
+      const query = toQuery({ from: fromId, offset: String(offset) });
+      const { body } = await this.#call('GET', `${path}${query}`, undefined, signal);
+      const diff = objectAt(body, 'diff');
+      yield* objectsAt(diff, 'ranges').map(readDiffRange);
+      offset = numberOf(diff.next_offset);
+    }
   }
 
   /** All bytes of the backup in order. Iterate to the end or break off; either closes the connection. */

@@ -56,6 +56,13 @@ export type JobInfo = {
 
 export type Tag = { readonly key: string; readonly value: string };
 
+/** Bytes of a volume in which two of its backups differ. */
+export type DiffRange = { readonly offsetBytes: number; readonly lengthBytes: number };
+
+export function readDiffRange(wire: JsonObject): DiffRange {
+  return { offsetBytes: numberOf(wire.offset) ?? 0, lengthBytes: numberOf(wire.length) ?? 0 };
+}
+
 export function readVolume(wire: JsonObject): VolumeInfo {
   return {
     id: textOf(wire.id) ?? '',

@@ -9,12 +9,23 @@ import { runCommandLine } from '../cli/run.ts';
 import { processTerminal } from '../cli/terminal.ts';
 import { systemClock } from '../core/ports.ts';
 import { showConfig } from './config-command.ts';
+import { keyCommands, repositoryShred } from './key-commands.ts';
+import { repositoryRebuild } from './rebuild-command.ts';
 import { repositoryInfo } from './repository-command.ts';
 import { serve } from './serve-command.ts';
 import { showVersion } from './version-command.ts';
 
 /** Every command, in the order of the help. */
-export const COMMANDS: readonly Command[] = [serve, ...CLIENT_COMMANDS, repositoryInfo, showConfig, showVersion];
+export const COMMANDS: readonly Command[] = [
+  serve,
+  ...CLIENT_COMMANDS,
+  repositoryInfo,
+  repositoryRebuild,
+  ...keyCommands,
+  repositoryShred,
+  showConfig,
+  showVersion,
+];
 /** An ended command whose sockets or threads linger is not worth more waiting. */
 const LINGER_MS = 2_000;
 /** One Ctrl-C arrives twice when npm or bin/openvbs.js stands between: from the terminal, and passed on. */

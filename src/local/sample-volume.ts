@@ -26,7 +26,7 @@ export async function addSampleVolume(
 ): Promise<boolean> {
   const password = generatedPassword ?? config.adminPassword;
   const root = config.volumeRoots.at(-1);
-  if (password === undefined || root === undefined) return false;
+  if (password === undefined || root === undefined || config.identity.keystone !== undefined) return false;
   const login = { user: 'admin', userDomain: 'Default', password, project: 'admin', projectDomain: 'Default' };
   const client = new OpenVbsClient({ authUrl: `${url}/identity/v3`, serviceUrl: url, login });
   if ((await client.listVolumes({ name: SAMPLE_NAME }, signal)).length > 0) return true;

@@ -25,12 +25,18 @@ export function renderStartText(info: StartInfo): string {
   const fields: (readonly [string, string])[] = [
     ['API', `${url}  (described at ${url}/openapi.json)`],
     ['Console', `${url}/console  (comes with a later version)`],
-    ['User', 'admin, project admin, domain Default'],
+    describeUsers(config),
   ];
   if (generatedPassword !== undefined) fields.push(['Password', `${generatedPassword}  (shown only now: keep it)`]);
   fields.push(['Data', config.dataFolder], ['Passphrase', describePassphrase(info)]);
   const parts = [`OpenVBS ${version} is running.`, indent(renderFields(fields)), renderFirstSteps(info)];
   return `\n${parts.join('\n\n')}\n\nCtrl-C stops it.\n\n`;
+}
+
+function describeUsers({ identity: { keystone } }: Config): readonly [string, string] {
+  return keystone === undefined
+    ? ['User', 'admin, project admin, domain Default']
+    : ['Users', `those of ${keystone.url}`];
 }
 
 function describePassphrase({ config, generatedPassphrasePath }: StartInfo): string {
@@ -43,8 +49,13 @@ function describePassphrase({ config, generatedPassphrasePath }: StartInfo): str
 
 /** Commands that work as they stand when they are pasted into another terminal of this machine. */
 function renderFirstSteps(info: StartInfo): string {
-  const { program, url, generatedPassword, sampleName, nowAt } = info;
+  const { program, url, generatedPassword, sampleName, nowAt, config } = info;
   const call = quote(program);
+  if (config.identity.keystone !== undefined) {
+    const address = quote(config.identity.keystone.url);
+    const login = `export OS_AUTH_URL=${address} OS_USERNAME=... OS_PASSWORD=... OS_PROJECT_NAME=...`;
+    return `To use it, in another terminal:\n${indent(`${login}\n${call} volume list`)}`;
+  }
   const hasPassword = generatedPassword !== undefined;
   const login = hasPassword
     ? `echo ${quote(generatedPassword)} | ${call} login --url ${quote(url)} --password-file -`

@@ -39,6 +39,7 @@ export const restore: Command = {
     { flag: 'size', kind: 'text', hint: 'GIB', doc: 'size of the new volume; by default that of the backup' },
     { flag: 'file', kind: 'text', hint: 'PATH', doc: 'to a raw image file on this machine' },
     { flag: 'overwrite', kind: 'boolean', doc: 'with --file: replace an existing file' },
+    { flag: 'verify', kind: 'boolean', doc: 'onto a volume: read everything back at the end and compare it' },
     YES_OPTION,
     NO_WAIT_OPTION,
   ],
@@ -70,6 +71,8 @@ function checkTarget(flags: Flags): void {
   }
   if (flags.has('size') && !flags.has('new-volume')) throw usageError('--size goes with --new-volume only');
   if (flags.has('overwrite') && !flags.has('file')) throw usageError('--overwrite goes with --file only');
+  const isOntoVolume = flags.has('in-place') || flags.has('to-volume');
+  if (flags.has('verify') && !isOntoVolume) throw usageError('--verify goes with --in-place and --to-volume only');
   if (flags.has('no-wait') && flags.has('file')) throw usageError('--no-wait does not go with --file');
 }
 
@@ -106,7 +109,7 @@ async function restoreToVolume(
     terminal.stderr.write('Nothing was changed.\n');
     return EXIT.FAILED;
   }
-  const jobId = await client.restoreBackup(backup.id, target.id, signal);
+  const jobId = await client.restoreBackup(backup.id, target.id, signal, { verify: context.flags.has('verify') });
   return await finishVolumeRestore(context, client, { jobId, volume: target, label });
 }
 
@@ -147,7 +150,7 @@ async function finishVolumeRestore(
 function describeBytes(job: JobInfo | null): string {
   const progress = job?.progress ?? null;
   if (progress === null) return '';
-  return `\n${formatBytes(progress.doneBytes)} written, ${formatBytes(progress.skippedBytes)} were zeros already.`;
+  return `\n${formatBytes(progress.doneBytes)} written, ${formatBytes(progress.skippedBytes)} were the same already.`;
 }
 
 async function restoreToFile(
