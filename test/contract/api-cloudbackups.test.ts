@@ -111,7 +111,7 @@ describe('the main job', () => {
     const jobId = jobs[0]?.job_id ?? '';
     await bench.ask(200, 'GET', `${bench.v2}/jobs/${jobId}`);
     const job = await bench.ask(200, 'GET', `${bench.v1}/jobs/${jobId.replaceAll('-', '')}?progress=true`);
-    assert.deepEqual(Object.keys(job), [...JSON_JOB_KEYS, 'progress']);
+    assert.deepEqual(Object.keys(job), [...JSON_JOB_KEYS, 'progress', 'result']);
     assert.deepEqual(Object.keys(job.progress as object), [
       'percent',
       'total_bytes',

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { newHexId, newUuid, type ProjectId } from '../../src/core/ids.ts';
 import { ApiBench, type Send } from '../support/api-bench.ts';
+import { listServerRoutes } from '../support/route-list.ts';
 
-type Kind = 'backup_id' | 'volume_id' | 'job_id' | 'policy_id' | 'sharing_id' | 'identity_project_id';
+type Kind = 'backup_id' | 'volume_id' | 'snapshot_id' | 'job_id' | 'policy_id' | 'sharing_id' | 'identity_project_id';
 type Ids = Readonly<Record<Kind, string>>;
 
 let bench: ApiBench;
@@ -24,6 +25,7 @@ before(async () => {
   const { job_id } = await bench.ask(200, 'POST', `${v2}/cloudbackups`, { body: { backup } });
   const job = await bench.waitForJob(String(job_id));
   const { backup_id } = job.entities as { backup_id: string };
+  const snapshot_id = await makeSnapshot(v3, volume_id);
   const policy_id = await makePolicy(v2);
   const resources = [{ resource_id: volume_id, resource_type: 'volume' }];
   await bench.ask(200, 'POST', `${v2}/backuppolicyresources`, { body: { backup_policy_id: policy_id, resources } });
@@ -35,6 +37,7 @@ before(async () => {
   foreign = {
     backup_id,
     volume_id,
+    snapshot_id,
     job_id: String(job_id),
     policy_id,
     sharing_id: sharing?.id ?? '',
@@ -49,6 +52,16 @@ after(() => bench[Symbol.asyncDispose]());
 async function makeVolume(base: string, send: Send = {}): Promise<string> {
   const { volume } = await bench.ask(202, 'POST', `${base}/volumes`, { ...send, body: { volume: { size: 1 } } });
   return (volume as { id: string }).id;
+}
+
+async function makeSnapshot(base: string, volume_id: string): Promise<string> {
+  const { snapshot } = await bench.ask(202, 'POST', `${base}/snapshots`, { body: { snapshot: { volume_id } } });
+  const { id } = snapshot as { id: string };
+  await bench.services.waitFor(async () => {
+    const shown = (await bench.ask(200, 'GET', `${base}/snapshots/${id}`)).snapshot as { status: string };
+    return shown.status === 'available' ? true : undefined;
+  });
+  return id;
 }
 
 async function makePolicy(base: string, send: Send = {}): Promise<string> {
@@ -74,11 +87,20 @@ const BODIES: readonly (readonly [path: RegExp, body: () => unknown])[] = [
   [/\/tags\/action$/, () => ({ action: 'create', tags: [{ key: 'a', value: 'c' }] })],
   [/\/backups\/[^/]+\/action$/, () => ({ 'os-force_delete': {} })],
   [/\/volumes\/[^/]+\/action$/, () => ({ 'os-extend': { new_size: 2 } })],
-  [/\/volumes\/[^/]+\/metadata$/, () => ({ metadata: { a: 'b' } })],
-  [/\/volumes\/[^/]+\/metadata\/[^/]+$/, () => ({ meta: { a: 'b' } })],
+  [/\/snapshots\/[^/]+\/action$/, () => ({ 'os-force_delete': {} })],
+  [/\/(volumes|snapshots)\/[^/]+\/metadata$/, () => ({ metadata: { a: 'b' } })],
+  [/\/(volumes|snapshots)\/[^/]+\/metadata\/[^/]+$/, () => ({ meta: { a: 'b' } })],
+  [/\/snapshots\/[^/]+$/, () => ({ snapshot: { name: 'mine' } })],
   [/\/volumes\/[^/]+$/, () => ({ volume: { name: 'mine' } })],
+  [/\/backups\/[^/]+$/, () => ({ backup: { name: 'mine' } })],
   [/\/deleted_resources$/, () => ({ resources: [{ resource_id: ownVolumeId }] })],
 ];
+
+/** As the document names them: `put /v3/{project_id}/...`. */
+function listAdminPaths(): ReadonlySet<string> {
+  const routes = listServerRoutes().filter(({ access }) => access.kind !== 'public' && access.role === 'admin');
+  return new Set(routes.map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`));
+}
 
 /** What the stranger gets, with everything that must differ masked. */
 async function answerTo(method: string, url: string, ids: Ids, body?: unknown): Promise<string> {
@@ -106,6 +128,7 @@ describe('ids of another project', () => {
       paths: Record<string, Record<string, unknown>>;
     };
     const kinds = Object.keys(foreign);
+    const adminPaths = listAdminPaths();
     let count = 0;
     for (const [path, methods] of Object.entries(paths)) {
       const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
@@ -119,12 +142,12 @@ describe('ids of another project', () => {
           });
         const hasBody = method === 'post' || method === 'put';
         const ask = (ids: Ids): Promise<string> => {
-          const target = url(ids);
+          const target = path.endsWith('/diff') ? `${url(ids)}?from=${ids.backup_id}` : url(ids);
           const body = BODIES.find(([pattern]) => pattern.test(target))?.[1]() ?? {};
           return answerTo(method.toUpperCase(), target, ids, hasBody ? body : undefined);
         };
-        // Actions on backups are for admins, whatever the id.
-        const isForAdmins = path.endsWith('/backups/{backup_id}/action');
+        // Whatever the id.
+        const isForAdmins = adminPaths.has(`${method} ${path}`) || path.endsWith('/backups/{backup_id}/action');
         await assertAlike(`${method} ${path}`, ask, isForAdmins ? /^403 / : /^404 /);
       }
     }
@@ -137,6 +160,21 @@ describe('ids of another project', () => {
       ['POST', `${own('/v3')}/backups`, ({ volume_id }) => ({ backup: { volume_id } }), /^404 /],
       ['POST', `${own('/v2')}/backups`, ({ volume_id }) => ({ backup: { volume_id } }), /^404 /],
       ['POST', `${own('/v3')}/volumes`, ({ backup_id }) => ({ volume: { size: 1, backup_id } }), /^404 /],
+      ['POST', `${own('/v3')}/volumes`, ({ snapshot_id }) => ({ volume: { size: 1, snapshot_id } }), /^404 /],
+      ['POST', `${own('/v3')}/volumes`, ({ volume_id }) => ({ volume: { size: 1, source_volid: volume_id } }), /^404 /],
+      ['POST', `${own('/v3')}/snapshots`, ({ volume_id }) => ({ snapshot: { volume_id } }), /^404 /],
+      [
+        'POST',
+        `${own('/v3')}/backups`,
+        ({ snapshot_id }) => ({ backup: { volume_id: ownVolumeId, snapshot_id } }),
+        /^404 /,
+      ],
+      [
+        'POST',
+        `${own('/v3')}/volumes/${ownVolumeId}/action`,
+        ({ snapshot_id }) => ({ revert: { snapshot_id } }),
+        /^404 /,
+      ],
       [
         'POST',
         `${own('/v2')}/os-vendor-backup-sharing`,
@@ -179,6 +217,8 @@ describe('ids of another project', () => {
         [`${own(version)}/backups?marker={backup_id}`, /^404 /],
         [`${own(version)}/backups/detail?volume_id={volume_id}`, /^200 \{"backups":\[\]\}$/],
         [`${own(version)}/volumes?marker={volume_id}`, /^404 /],
+        [`${own(version)}/snapshots?marker={snapshot_id}`, /^404 /],
+        [`${own(version)}/snapshots/detail?volume_id={volume_id}`, /^200 \{"snapshots":\[\]\}$/],
       ]),
       [`${own('/v1')}/jobs?marker={job_id}`, /^404 /],
       [`${own('/v1')}/traces?marker={job_id}`, /^404 /],

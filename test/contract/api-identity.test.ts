@@ -1,7 +1,7 @@
 // Identity as Keystone clients meet it (contract 1.5, 1.7).
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Answer, ApiBench, passwordRequest, TOKEN_LIFE_MS } from '../support/api-bench.ts';
+import { type Answer, ApiBench, PASSWORD, passwordRequest, TOKEN_LIFE_MS } from '../support/api-bench.ts';
 
 let bench: ApiBench;
 before(async () => {
@@ -53,6 +53,8 @@ describe('issuing', () => {
         volumev2: `http://vbs.example.net/v2/${projectId}`,
         vbs: `http://vbs.example.net/v2/${projectId}`,
         vbsv2: `http://vbs.example.net/v2/${projectId}`,
+        vbsv3: `http://vbs.example.net/v3/${projectId}`,
+        image: 'http://vbs.example.net/image',
       });
       for (const entry of token.catalog ?? []) assert.equal(entry.endpoints.length, 3);
     }
@@ -79,7 +81,8 @@ describe('issuing', () => {
       passwordRequest('ops', { project: { name: 'other', domain: { name: 'Default' } } }),
       passwordRequest('ops', { project: { name: 'nowhere', domain: { name: 'Default' } } }),
       passwordRequest('ops', { system: { all: true } }),
-      { auth: { identity: { methods: ['application_credential'] } } },
+      { auth: { identity: { methods: ['totp'] } } },
+      { auth: { identity: { methods: ['application_credential'], application_credential: { id: 'x', secret: 'y' } } } },
       { auth: { identity: { methods: ['token'], token: { id: 'unknown' } } } },
     ];
     for (const body of refused) {
@@ -88,7 +91,8 @@ describe('issuing', () => {
       assert.deepEqual(Object.keys(answer.json<{ error: object }>().error).sort(), ['code', 'message', 'title']);
       assert.equal(answer.headers['www-authenticate'], 'Keystone uri="http://vbs.example.net/identity/v3"');
     }
-    for (const text of ['', '{', '[]', '{}', '{"auth":{}}', '{"auth":{"identity":{"methods":["password"]}}}']) {
+    const bare = (method: string) => JSON.stringify({ auth: { identity: { methods: [method] } } });
+    for (const text of ['', '{', '[]', '{}', '{"auth":{}}', bare('password'), bare('application_credential')]) {
       const answer = await bench.send('POST', '/v3/auth/tokens', { token: null, text });
       assert.equal(answer.statusCode, 400, text);
       assert.equal(answer.json<{ error: { title: string } }>().error.title, 'Bad Request');
@@ -133,7 +137,7 @@ describe('tokens', () => {
 
 test('catalog and projects are those of the token', async () => {
   const { catalog } = (await bench.ask(200, 'GET', '/v3/auth/catalog')) as { catalog: unknown[] };
-  assert.equal(catalog.length, 6);
+  assert.equal(catalog.length, 8);
   for (const path of ['/v3/auth/projects', '/identity/v3/projects?name=lab']) {
     const { projects } = (await bench.ask(200, 'GET', path)) as { projects: Record<string, unknown>[] };
     assert.deepEqual(
@@ -186,5 +190,26 @@ describe('scope and roles', () => {
     await bench.assertFault(403, 'forbidden', 'DELETE', `${bench.v3}/volumes/x`, { token });
     await bench.assertFault(403, 'forbidden', 'GET', `${bench.v3}/os-services`);
     await bench.assertFault(403, 'forbidden', 'POST', `${bench.v3}/os-volume-manage`, { body: {} });
+  });
+});
+
+describe('failed logins', () => {
+  const attempt = (name: string, password: string, from: string) =>
+    bench.app.inject({
+      method: 'POST',
+      url: '/v3/auth/tokens',
+      remoteAddress: from,
+      payload: passwordRequest(name, undefined, password),
+    });
+
+  test('are refused untried beyond the limit, in the same words; the owner of the name gets in', async () => {
+    const first = await attempt('stranger', 'wrong', '192.0.2.1');
+    for (let index = 0; index < 9; index++) await attempt('stranger', `wrong ${index}`, '192.0.2.1');
+    const startedAt = performance.now();
+    const blocked = await attempt('stranger', 'another wrong one', '192.0.2.2');
+    const blockedMs = performance.now() - startedAt;
+    assert.deepEqual([blocked.statusCode, blocked.json()], [first.statusCode, first.json()]);
+    assert.ok(blockedMs < 100, `a hash takes longer: ${blockedMs}`);
+    assert.equal((await attempt('stranger', PASSWORD, '192.0.2.3')).statusCode, 201);
   });
 });

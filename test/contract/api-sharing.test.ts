@@ -151,7 +151,7 @@ describe('sharing', () => {
     for (const backup_id of [undefined, null, '']) {
       await assertCode(400, 'VolumeBackup.0203', 'POST', url, ask({ backup_id, to_project_ids: [] }));
     }
-    for (const backup_id of ['backup', 7]) {
+    for (const backup_id of ['backup', 7, { toString: null }]) {
       await assertCode(400, 'VolumeBackup.0204', 'POST', url, ask({ backup_id, to_project_ids: [] }));
     }
     const badTargets = [undefined, null, 'x', [], ['x'], [target, null], [target, target.toUpperCase()]];

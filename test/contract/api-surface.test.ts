@@ -40,7 +40,7 @@ async function listOperations(): Promise<{ method: string; path: string; operati
 
 describe('every route', () => {
   const isOpen = (method: string, path: string) =>
-    /^\/(v[123]\/?|identity(\/v3)?\/?|console\/?|healthz|openapi\.json)?$/.test(path) ||
+    /^\/(v[123]\/?|identity(\/v3)?\/?|image\/?|console\/?|healthz|openapi\.json)?$/.test(path) ||
     (method === 'POST' && path.endsWith('/auth/tokens'));
 
   test('but discovery, token issue and the site answers 401 without a token, in the form of its family', async () => {
@@ -108,6 +108,9 @@ describe('forms of errors', () => {
   test('malformed URLs are unknown paths', async () => {
     await bench.assertFault(404, 'itemNotFound', 'GET', `${bench.v3}/volumes/%ZZ`);
     await bench.assertVbsFault(404, 'VolumeBackup.0002', 'POST', `${bench.v2}/cloudbackups/%ZZ`);
+    const endless = 'x'.repeat(4000);
+    await bench.assertFault(404, 'itemNotFound', 'GET', `${bench.v3}/volumes/${endless}`);
+    await bench.assertVbsFault(404, 'VolumeBackup.0002', 'POST', `${bench.v2}/cloudbackups/${endless}`);
     const answer = await bench.send('GET', `${bench.v3}/volumes/%ZZ`);
     assert.equal(answer.headers['content-type'], 'application/json');
     assert.equal(answer.headers['openstack-api-version'], 'volume 3.0');

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   openSync,
+  readFileSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -64,6 +66,10 @@ function writeDevice(path: string, text: string, offsetBytes: number): void {
   const fd = openSync(path, 'r+');
   writeSync(fd, text, offsetBytes);
   closeSync(fd);
+}
+
+function readDevice(path: string): Buffer {
+  return readFileSync(path);
 }
 
 describe('block devices', { skip: canAttach() ? false : 'loop devices need root' }, () => {
@@ -212,6 +218,52 @@ describe('block devices', { skip: canAttach() ? false : 'loop devices need root'
       execFileSync('losetup', ['--set-capacity', path]);
       await assert.rejects(driver.openSource(volume, options), { code: 'VOLUME_SIZE_MISMATCH' });
       await assert.rejects(driver.openTarget(volume, { isFresh: false }), { code: 'VOLUME_SIZE_MISMATCH' });
+    });
+  });
+
+  test('a device is kept, copied and put back, all of it to the byte', async () => {
+    await withDevice(async ({ driver, path, volume }) => {
+      const detached = { isAttached: false, force: false };
+      writeDevice(path, 'kept', 5 * MIB);
+      const snapshotId = newUuid<SnapshotId>();
+      const snapshot = { snapshotId, ...(await driver.takeSnapshot(volume, snapshotId, detached, {})) };
+      assert.equal(snapshot.consistency, 'quiescent');
+      const before = readDevice(path);
+      await using source = await driver.openSnapshotSource(snapshot);
+      assert.ok(readDevice(source.descriptor.path).equals(before));
+      writeDevice(path, 'changed', 5 * MIB);
+      const volumeId = newUuid<VolumeId>();
+      const clone = await driver.createFromVolume(volumeId, SIZE_BYTES, volume, detached, {});
+      assert.ok(readDevice(clone.source).equals(readDevice(path)));
+      await driver.revertVolume(volume, snapshot, {});
+      assert.ok(readDevice(path).equals(before));
+    });
+  });
+
+  test('a device is put back to zeros where the snapshot has none but zeros', async () => {
+    await withDevice(async ({ driver, path, volume }) => {
+      const detached = { isAttached: false, force: false };
+      writeDevice(path, '\0'.repeat(3 * MIB), MIB);
+      const snapshotId = newUuid<SnapshotId>();
+      const snapshot = { snapshotId, ...(await driver.takeSnapshot(volume, snapshotId, detached, {})) };
+      const before = readDevice(path);
+      writeDevice(path, 'x'.repeat(2 * MIB), 2 * MIB - 100);
+      await driver.revertVolume(volume, snapshot, {});
+      assert.ok(readDevice(path).equals(before));
+    });
+  });
+
+  test('an attached device is refused, and so is one that is mounted or otherwise claimed', async () => {
+    await withDevice(async ({ driver, path, volume }) => {
+      const take = (isAttached: boolean) =>
+        driver.takeSnapshot(volume, newUuid<SnapshotId>(), { isAttached, force: false }, {});
+      await assert.rejects(take(true), { code: 'VOLUME_ATTACHED' });
+      const fd = openSync(path, constants.O_RDONLY | constants.O_EXCL);
+      try {
+        await assert.rejects(take(false), { code: 'VOLUME_BUSY' });
+      } finally {
+        closeSync(fd);
+      }
     });
   });
 });

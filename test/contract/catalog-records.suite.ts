@@ -1,8 +1,10 @@
 // The records apart from the ledger, on every database: identity, quotas, lists, jobs.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { GIB } from '../../src/core/bytes.ts';
 import {
+  type ApplicationCredentialId,
   type BackupId,
   type JobId,
   newHexId,
@@ -54,12 +56,14 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
 
     test('users, projects, roles and revoked tokens', async () => {
       const userId = newHexId<UserId>();
-      const user = { userId, name: 'ada', domainId: 'default', passwordHash: 'h', isEnabled: true };
+      const newUser = { userId, name: 'ada', domainId: 'default', passwordHash: 'h', isEnabled: true };
+      const user = { ...newUser, description: '', email: null, defaultProjectId: null, tokenGeneration: 0 };
       const projectId = newHexId<ProjectId>();
-      const project = { projectId, name: 'ops', domainId: 'default', description: 'd', createdAt: START_AT };
+      const newProject = { projectId, name: 'ops', domainId: 'default', description: 'd', createdAt: START_AT };
+      const project = { ...newProject, isEnabled: true, tokenGeneration: 0 };
       await catalog.administer(async (records) => {
-        await records.users.insert(user);
-        await records.projects.insert(project);
+        await records.users.insert(newUser);
+        await records.projects.insert(newProject);
         await records.users.assignRole(userId, projectId, 'admin');
         await records.users.assignRole(userId, projectId, 'admin');
         await records.users.assignRole(userId, projectId, 'member');
@@ -76,6 +80,13 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
       assert.deepEqual(await catalog.users.listRoleAssignments(userId), [{ projectId, role: 'member' }]);
       await catalog.users.update(userId, { isEnabled: false });
       assert.equal((await catalog.users.get(userId))?.isEnabled, false);
+      await catalog.users.update(userId, { email: 'a@b', defaultProjectId: projectId, endsTokens: true });
+      await catalog.users.update(userId, { endsTokens: true });
+      const changed = { email: 'a@b', defaultProjectId: projectId, isEnabled: false, tokenGeneration: 2 };
+      assert.deepEqual(await catalog.users.list(), [{ ...user, ...changed }]);
+      await catalog.projects.update(projectId, { isEnabled: false, endsTokens: true });
+      assert.deepEqual(await catalog.projects.get(projectId), { ...project, isEnabled: false, tokenGeneration: 1 });
+      await catalog.projects.update(projectId, { isEnabled: true });
       await catalog.users.revokeToken('t1', 100);
       await catalog.users.revokeToken('t1', 100);
       assert.equal(await catalog.users.isTokenRevoked('t1'), true);
@@ -84,6 +95,97 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
       await catalog.meta.set('greeting', 'a');
       await catalog.meta.set('greeting', 'b');
       assert.equal(await catalog.meta.get('greeting'), 'b');
+    });
+
+    test('who may act as admin, roles by user and project, and users that go', async () => {
+      const projectId = await addProject(catalog);
+      const [ada, bob] = [newHexId<UserId>(), newHexId<UserId>()];
+      for (const userId of [ada, bob]) {
+        await catalog.users.insert({ userId, name: userId, domainId: 'default', passwordHash: '', isEnabled: true });
+        await catalog.users.assignRole(userId, projectId, 'admin');
+      }
+      await catalog.users.assignRole(ada, projectId, 'reader');
+      assert.equal(await catalog.users.countAdmins(), 2);
+      await catalog.users.update(bob, { isEnabled: false });
+      assert.equal(await catalog.users.countAdmins(), 1);
+      await catalog.projects.update(projectId, { isEnabled: false });
+      assert.equal(await catalog.users.countAdmins(), 0);
+      const grant = (userId: UserId, role: 'admin' | 'reader') => ({ userId, projectId, role });
+      const [first, second] = [ada, bob].sort();
+      const all = await catalog.users.listGrants({ projectId });
+      assert.equal(all.length, 3);
+      assert.deepEqual(await catalog.users.listGrants({ projectId, role: 'admin' }), [
+        grant(first ?? ada, 'admin'),
+        grant(second ?? bob, 'admin'),
+      ]);
+      assert.deepEqual(await catalog.users.listGrants({ userId: ada }), [grant(ada, 'admin'), grant(ada, 'reader')]);
+      await catalog.users.removeGrants({ userId: ada });
+      assert.deepEqual(await catalog.users.listGrants({ projectId }), [grant(bob, 'admin')]);
+      await catalog.users.removeGrants({ projectId });
+      for (const userId of [ada, bob]) await catalog.users.delete(userId);
+      assert.equal(await catalog.users.get(ada), undefined);
+    });
+
+    test('application credentials and keys of tokens', async () => {
+      const projectId = await addProject(catalog);
+      const userId = newHexId<UserId>();
+      await catalog.users.insert({ userId, name: userId, domainId: 'default', passwordHash: '', isEnabled: true });
+      const credential = {
+        ...{ credentialId: newHexId<ApplicationCredentialId>(), userId, projectId, name: 'nightly', description: null },
+        ...{ secretHash: 's', roles: ['member', 'reader'] as const, isUnrestricted: true, expiresAt: 5, createdAt: 1 },
+      };
+      const { applicationCredentials, tokenKeys } = catalog;
+      await applicationCredentials.insert(credential);
+      const copy = { ...credential, credentialId: newHexId<ApplicationCredentialId>() };
+      await assert.rejects(applicationCredentials.insert(copy));
+      assert.deepEqual(await applicationCredentials.get(credential.credentialId), credential);
+      assert.deepEqual(await applicationCredentials.findByName(userId, 'nightly'), credential);
+      assert.deepEqual(await applicationCredentials.listByUser(userId, newHexId<ProjectId>()), []);
+      assert.deepEqual(await applicationCredentials.listByUser(userId, projectId), [credential]);
+      await applicationCredentials.deleteAll({ projectId: newHexId<ProjectId>() });
+      await applicationCredentials.deleteAll({ userId });
+      assert.equal(await applicationCredentials.get(credential.credentialId), undefined);
+      const keyOf = (keyId: string, createdAt: number) => ({
+        keyId,
+        secret: randomBytes(32),
+        createdAt,
+        keepUntil: 10,
+      });
+      const [old, young] = [keyOf('a', 1), keyOf('b', 2)];
+      for (const key of [old, young]) await tokenKeys.insert(key);
+      assert.deepEqual(
+        (await tokenKeys.list()).map(({ keyId, secret }) => [keyId, Buffer.from(secret).toString('hex')]),
+        [young, old].map(({ keyId, secret }) => [keyId, secret.toString('hex')]),
+      );
+      assert.equal(await tokenKeys.keepUntil('a', 20), true);
+      assert.equal(await tokenKeys.keepUntil('a', 15), true);
+      assert.equal(await tokenKeys.keepUntil('gone', 20), false);
+      await tokenKeys.deleteOthers('b', 20);
+      assert.equal((await tokenKeys.list()).length, 2);
+      await tokenKeys.deleteOthers('b', 21);
+      assert.deepEqual(
+        (await tokenKeys.list()).map(({ keyId }) => keyId),
+        ['b'],
+      );
+    });
+
+    test('a project that is buried is found by nobody, takes nothing, and frees its name', async () => {
+      const projectId = await addProject(catalog, 'grave');
+      await catalog.volumes.insert(volumeRow(projectId));
+      assert.deepEqual(await catalog.projects.countContent(projectId), {
+        ...{ volumeCount: 1, backupCount: 0, openJobCount: 0 },
+      });
+      await catalog.administer(({ projects }) => projects.bury(projectId, START_AT));
+      assert.equal(await catalog.projects.get(projectId), undefined);
+      assert.equal(await catalog.projects.findByName('default', 'grave'), undefined);
+      assert.ok((await catalog.projects.list()).every((project) => project.projectId !== projectId));
+      await assert.rejects(
+        catalog.transact(projectId, async () => undefined),
+        { code: 'PROJECT_NOT_FOUND' },
+      );
+      assert.notEqual(await addProject(catalog, 'grave'), projectId);
+      // The ledger cleans up after it.
+      await catalog.ledger.startEpoch(projectId);
     });
 
     test('volumes keep every field, and no two have one disk', async () => {
@@ -99,7 +201,8 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
         sourceBackupId: newUuid<BackupId>(),
       });
       await catalog.volumes.insert(volume);
-      assert.deepEqual(await catalog.volumes.get(projectId, volume.volumeId), { ...volume, updatedAt: null });
+      const plain = { ...volume, updatedAt: null, isReadonly: null, imageMetadata: {} };
+      assert.deepEqual(await catalog.volumes.get(projectId, volume.volumeId), plain);
       assert.equal(await catalog.volumes.get(await addProject(catalog), volume.volumeId), undefined);
       assert.equal((await catalog.volumes.findBySource(volume.source))?.volumeId, volume.volumeId);
       assert.equal(await catalog.volumes.findBySource(''), undefined);
@@ -109,9 +212,11 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
       await catalog.volumes.insert(volumeRow(projectId));
       const change = catalog.volumes.update(twin.volumeId, { source: volume.source });
       await assert.rejects(change, { code: 'VOLUME_ALREADY_MANAGED' });
-      await catalog.volumes.update(volume.volumeId, { name: null, status: 'error', isFresh: true, updatedAt: 5 });
+      const marks = { isReadonly: true, imageMetadata: { image_name: 'deb"' } };
+      const changes = { name: null, status: 'error', isFresh: true, updatedAt: 5, ...marks } as const;
+      await catalog.volumes.update(volume.volumeId, changes);
       const changed = await catalog.volumes.get(projectId, volume.volumeId);
-      assert.deepEqual(changed, { ...volume, name: null, status: 'error', isFresh: true, updatedAt: 5 });
+      assert.deepEqual(changed, { ...volume, ...changes });
       await catalog.volumes.delete(volume.volumeId);
       assert.equal(await catalog.volumes.get(projectId, volume.volumeId), undefined);
     });
@@ -138,7 +243,23 @@ export function defineRecordSuite(name: string, make: () => Promise<TestDatabase
       assert.deepEqual(await find({ isBootable: false }), ['big%one']);
       assert.deepEqual(await find({ metadata: { tier: 'gold', x: 'y' } }), ['big%one']);
       assert.deepEqual(await find({ metadata: { tier: 'silver' } }), []);
-      assert.deepEqual(await find({ createdAt: big.createdAt }), ['big%one']);
+      assert.deepEqual(await find({ createdAt: [{ comparison: 'eq', at: big.createdAt }] }), ['big%one']);
+      assert.deepEqual(await find({ createdAt: [{ comparison: 'gt', at: big.createdAt }] }), ['odd']);
+      const between = [
+        { comparison: 'gte', at: big.createdAt },
+        { comparison: 'lt', at: odd.createdAt },
+      ] as const;
+      assert.deepEqual(await find({ createdAt: between }), ['big%one']);
+      assert.deepEqual(
+        await find({ updatedAt: [{ comparison: 'neq', at: 1 }] }),
+        [],
+        'what is null compares with nothing',
+      );
+      assert.deepEqual(await find({ descriptionLike: 'x' }), []);
+      assert.deepEqual(await find({ statusLike: 'rro' }), ['odd']);
+      assert.deepEqual(await catalog.volumes.sum({ projectId }), { count: 2, sizeGib: 4 });
+      assert.deepEqual(await catalog.volumes.sum({ projectId: await addProject(catalog) }), { count: 0, sizeGib: 0 });
+      assert.deepEqual(await catalog.volumes.listMetadata(projectId), [{ tier: 'gold', x: 'y' }]);
       const { items } = await catalog.volumes.list({ name: 'odd' }, ALL);
       assert.equal(items.length, 2, 'every project without a project filter');
     });

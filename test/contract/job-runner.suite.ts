@@ -56,7 +56,10 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
             await catalog.jobs.end(claim, outcome, clock.now());
           }),
       };
-      const kinds: readonly JobKind[] = ['backup', 'restore', 'export', 'delete-backup', 'delete-volume'];
+      const kinds: readonly JobKind[] = [
+        ...(['backup', 'restore', 'export', 'delete-backup', 'delete-volume'] as const),
+        ...(['create-snapshot', 'copy-volume', 'revert-volume', 'delete-snapshot'] as const),
+      ];
       const handlers = Object.fromEntries(kinds.map((kind) => [kind, handler])) as Record<JobKind, JobHandler>;
       const maxJobs = options.maxJobs ?? 2;
       const runner = new JobRunner({ catalog, clock, logger: silentLogger, handlers, maxJobs, runnerId: 'r' });
@@ -307,9 +310,10 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
       await jobIs(jobId, 'FAIL', 2);
     });
 
-    test('so many at once: backups and restores share places, deletions have their own', async () => {
+    test('so many at once: backups and restores share places, copies and deletions have their own', async () => {
       const open = new Map<JobKind, number>();
       let most = 0;
+      let copies = 0;
       let deletions = 0;
       let go = (): void => undefined;
       const gate = new Promise<void>((resolve) => {
@@ -319,32 +323,29 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
         const { kind } = context.job;
         open.set(kind, (open.get(kind) ?? 0) + 1);
         most = Math.max(most, (open.get('backup') ?? 0) + (open.get('restore') ?? 0));
-        deletions = Math.max(deletions, open.get('delete-backup') ?? 0);
+        copies = Math.max(copies, (open.get('create-snapshot') ?? 0) + (open.get('copy-volume') ?? 0));
+        deletions = Math.max(deletions, (open.get('delete-backup') ?? 0) + (open.get('delete-snapshot') ?? 0));
         await gate;
         open.set(kind, (open.get(kind) ?? 0) - 1);
         await succeed(context);
       });
       const kinds: JobKind[] = [
-        'backup',
-        'restore',
-        'backup',
-        'restore',
-        'delete-backup',
-        'delete-backup',
-        'delete-backup',
+        ...(['backup', 'restore', 'backup', 'restore'] as const),
+        ...(['create-snapshot', 'copy-volume', 'create-snapshot'] as const),
+        ...(['delete-backup', 'delete-snapshot', 'delete-backup'] as const),
       ];
       const jobIds = [];
       for (const kind of kinds) {
         jobIds.push(await queue(kind));
       }
       runner.wake();
-      await until(() => most === 2 && deletions === 2);
+      await until(() => most === 2 && copies === 2 && deletions === 2);
       await wait(20);
       go();
       for (const jobId of jobIds) {
         await jobIs(jobId, 'SUCCESS');
       }
-      assert.deepEqual([most, deletions], [2, 2]);
+      assert.deepEqual([most, copies, deletions], [2, 2, 2]);
     });
 
     test('projects take turns', async () => {

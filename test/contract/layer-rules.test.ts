@@ -17,6 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   volumes: ['core'],
   db: ['core'],
   client: ['core'],
+  keystone: ['core'],
   jobs: ['db', 'core'],
   nbd: ['volumes', 'core'],
   engine: ['storage', 'volumes', 'core'],

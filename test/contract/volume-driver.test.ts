@@ -6,7 +6,8 @@ import { FileDriver } from '../../src/volumes/file-driver.ts';
 import { loadSystemCalls, portable, type SystemCalls } from '../../src/volumes/system-calls.ts';
 import { makeReflinkFolder } from '../support/reflink-folder.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
-import { type DriverSetup, volumeDriverSuite } from './volume-driver.suite.ts';
+import { snapshotDriverSuite } from './snapshot-driver.suite.ts';
+import { type DriverHarness, type DriverSetup, volumeDriverSuite } from './volume-driver.suite.ts';
 
 async function openFileDriver(folder: string, systemCalls: SystemCalls): Promise<DriverSetup> {
   const root = join(folder, 'root');
@@ -39,18 +40,23 @@ async function openInTemporaryFolder(systemCalls: SystemCalls): Promise<DriverSe
   return { ...setup, close: async () => await folder[Symbol.asyncDispose]() };
 }
 
+function driverSuites(label: string, harness: DriverHarness): void {
+  volumeDriverSuite(label, harness);
+  snapshotDriverSuite(label, harness);
+}
+
 const native = loadSystemCalls();
 /** The calls of this machine, on a file system that shares no blocks. */
 const withoutReflinks: SystemCalls = { ...native, cloneFile: async () => false };
 
-volumeDriverSuite('file, read in place', {
+driverSuites('file, read in place', {
   open: () => openInTemporaryFolder(withoutReflinks),
   hasSnapshots: false,
   hasLocks: native.isNative,
   hasExtents: native.isNative,
 });
 
-volumeDriverSuite('file, without system calls', {
+driverSuites('file, without system calls', {
   open: () => openInTemporaryFolder(portable),
   hasSnapshots: false,
   hasLocks: false,
@@ -61,7 +67,7 @@ const reflinks = await makeReflinkFolder();
 if ('remove' in reflinks) after(() => reflinks.remove());
 let setupCount = 0;
 
-volumeDriverSuite('file, with snapshots', {
+driverSuites('file, with snapshots', {
   open: async () => {
     setupCount += 1;
     const folder = 'path' in reflinks ? join(reflinks.path, `setup-${setupCount}`) : '';

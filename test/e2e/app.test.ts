@@ -5,7 +5,9 @@ import { describe, it } from 'node:test';
 import { startApp } from '../../src/app.ts';
 import type { Config } from '../../src/config.ts';
 import { createJsonLogger } from '../../src/core/json-logger.ts';
+import { NATIVE_RULES } from '../../src/core/native-rules.ts';
 import { silentLogger, systemClock } from '../../src/core/ports.ts';
+import { UNLIMITED_QUOTAS } from '../../src/services/quota.ts';
 import { addProject, volumeRow } from '../support/catalog-rows.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { findPostgres, makePostgres, makeSqlite } from '../support/test-catalog.ts';
@@ -15,6 +17,7 @@ function configOf(folder: string, changes: Partial<Config> = {}): Config {
     listen: { host: '127.0.0.1', port: 0 },
     dataFolder: join(folder, 'data'),
     volumeRoots: [join(folder, 'disks')],
+    keepsBaselines: true,
     isDevelopment: false,
     database: { kind: 'sqlite', path: join(folder, 'data', 'catalog.sqlite') },
     region: 'region-1',
@@ -22,8 +25,16 @@ function configOf(folder: string, changes: Partial<Config> = {}): Config {
     maxJobs: 2,
     workerCount: 1,
     tokenLifeMs: 3_600_000,
+    identity: {
+      tokenKeyRotationMs: 0,
+      loginLimits: { perUser: 10, perAddress: 100, windowMs: 300_000 },
+      trustedProxies: [],
+    },
     logLevel: 'info',
-    quotas: { backups: -1, backupGigabytes: -1 },
+    quotas: UNLIMITED_QUOTAS,
+    prune: { intervalMs: 0, compactShare: 0.5, reserveBytes: 0 },
+    scrub: { days: 0, maxBytesPerDay: 0 },
+    limits: { readSchedule: [], writeSchedule: [], compressionLevel: 1 },
     policies: {
       maxPolicies: 10,
       maxFrequencyDays: 14,
@@ -34,6 +45,7 @@ function configOf(folder: string, changes: Partial<Config> = {}): Config {
       startJitterMs: 0,
     },
     backupsPerVolume: 0,
+    native: NATIVE_RULES,
     ...changes,
   };
 }

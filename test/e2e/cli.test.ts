@@ -220,6 +220,8 @@ test('a backup that cannot be read is deleted like any other, and it is told wha
   const [pack] = (await listPacks()).filter((path) => !packs.includes(path));
   assert(pack !== undefined);
   await changeDisk(pack, 1000);
+  // What the disk still holds would not be read from the pack.
+  await changeDisk(disk, 0);
   assert.equal((await run('restore damaged-1 --in-place')).code, 6);
   const { stdout } = await succeed('backup delete damaged-1 --yes');
   assert.match(stdout, /Deleted backup damaged-1, which was error_restoring/);

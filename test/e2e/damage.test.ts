@@ -1,10 +1,10 @@
 // A bit flips in the repository: the restore fails and says where, and what does not need that object is unharmed.
 import assert from 'node:assert/strict';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat, truncate } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { MIB } from '../../src/core/bytes.ts';
-import { assertSameImage, makeImage, makeRandom, newSeed, noise, overwrite } from '../support/disk-files.ts';
+import { assertSameImage, copyImage, makeImage, makeRandom, newSeed, noise, overwrite } from '../support/disk-files.ts';
 import { LiveService } from '../support/live-service.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -59,7 +59,14 @@ describe('a flipped bit', () => {
       assert(object !== undefined, `the backup stored something in ${part}`);
       const bit = await flipBitOf(join(repository(), object), random());
       context.diagnostic(`seed ${seed}: bit ${bit} of ${object}`);
+      // What the disk still holds would not be read from the repository.
+      const kept = join(temporary.path, `${part}.kept`);
+      await copyImage(imageOf(part), kept);
+      const { size } = await stat(kept);
+      await truncate(imageOf(part));
+      await truncate(imageOf(part), size);
       const job = await api.restore(backupId, volumeId);
+      await copyImage(kept, imageOf(part));
       assert.deepEqual([job.status, job.errorCode], ['FAIL', 'VolumeBackup.0200'], String(job.failReason));
       assert(job.failReason?.includes(object), `${job.failReason} does not name ${object}`);
       assert.equal((await api.getVolume(volumeId)).status, 'error_restoring');

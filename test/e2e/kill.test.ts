@@ -16,6 +16,7 @@ describe('kill -9 of the service', () => {
     context.diagnostic(`seed ${seed} (OPENVBS_TEST_SEED); backup ${bench.backupMs} ms, restore ${bench.restoreMs} ms`);
     await bench.killDuringBackup('killed');
     await bench.killDuringRestore();
+    await bench.killDuringImport();
     await bench.killDuringDeletion();
     await bench.checkEveryBackup();
   });

@@ -1,5 +1,5 @@
-// kill -9 of the service at random moments of backups, restores and deletions. The seed is printed; OPENVBS_TEST_SEED
-// sets it, and OPENVBS_TEST_KILLS the number of kills of each kind.
+// kill -9 of the service at random moments of backups, restores, deletions and imports. The seed is printed;
+// OPENVBS_TEST_SEED sets it, and OPENVBS_TEST_KILLS the number of kills of each kind.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { MIB } from '../../src/core/bytes.ts';
@@ -44,6 +44,17 @@ describe('kill -9 of the service', () => {
     const jobs: (LiveJob | undefined)[] = [];
     for (let kill = 0; kill < DELETION_KILL_COUNT; kill += 1) jobs.push(await bench.killDuringDeletion());
     context.diagnostic(summarize(jobs));
+  });
+
+  test(`${DELETION_KILL_COUNT} times during an import and the deletion of its original`, async (context) => {
+    let importCount = 0;
+    let deletionCount = 0;
+    for (let kill = 0; kill < DELETION_KILL_COUNT; kill += 1) {
+      const { isImported, isDeleted } = await bench.killDuringImport();
+      if (isImported) importCount += 1;
+      if (isDeleted) deletionCount += 1;
+    }
+    context.diagnostic(`${importCount} imports and ${deletionCount} deletions came to be`);
   });
 
   test('and every backup that is available restores byte for byte', async (context) => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { packObjectName, recordName } from '../../src/core/object-names.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import { EngineBench } from '../support/engine-bench.ts';
+import { FaultyStore } from '../support/faulty-store.ts';
 import { fixedBytes } from '../support/fixed-bytes.ts';
 import { SparseDisk } from '../support/sparse-disk.ts';
 
@@ -42,6 +43,26 @@ for (const part of ['data', 'page', 'record'] as const) {
       for (const { packId } of commit.packs) bench.ledger.packs.delete(packId);
       await store.replace(name, sound);
     }
+  });
+}
+
+for (const part of ['data', 'page', 'record'] as const) {
+  test(`a parent whose ${part} object cannot be read from its medium costs an increment nothing but room`, async () => {
+    const store = new FaultyStore(new MemoryStore());
+    await using bench = await EngineBench.start(store);
+    const pieces = [
+      { offsetBytes: 0, bytes: fixedBytes(1, MIB) },
+      { offsetBytes: 100 * MIB, bytes: fixedBytes(2, MIB) },
+    ];
+    const disk = await SparseDisk.make(bench, 'disk', SIZE_BYTES, pieces);
+    const { commit: parent } = await disk.backUp({ isIncremental: false });
+    const damaged = nameOf(bench, parent.backupId, part);
+    const operation = ['get', 'readRange', 'readSuffix'] as const;
+    store.setRules([{ operation, name: (name) => name === damaged, effect: 'EIO' }]);
+    const repository = await bench.reopen();
+    const { commit } = await disk.backUp({ repository });
+    await disk.assertRestores(commit.backupId, { repository });
+    assert.equal(commit.isIncremental, part !== 'record');
   });
 }
 

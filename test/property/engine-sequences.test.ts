@@ -117,6 +117,8 @@ class History {
   /** An attempt that fails, and the failure of its job: nothing of it stays. */
   async #failOnce({ nth, effect }: Extract<Step, { nth: number }>): Promise<void> {
     const { ledger, repository, projectId } = this.#bench;
+    // What the first use of a project makes stays.
+    await repository.openProject(projectId);
     const names = await listNames(this.#store);
     const claim = this.#bench.newClaim();
     this.#store.setRules([{ operation: ['create', 'write', 'commit', 'put'], nth, effect }]);

@@ -80,8 +80,16 @@ class World {
       const volumeId = newUuid<VolumeId>();
       await volumes.insert({
         ...{ volumeId, projectId, userId, name: null, description: null, status: 'available', sizeBytes: 1 },
-        ...{ volumeType: '', availabilityZone: '', driver: 'file', source: '', isAdopted: false, isFresh: true },
-        ...{ isBootable: false, metadata: {}, sourceBackupId: null, createdAt: 0 },
+        ...{
+          volumeType: '__DEFAULT__',
+          availabilityZone: '',
+          driver: 'file',
+          source: '',
+          isAdopted: false,
+          isFresh: true,
+        },
+        ...{ isBootable: false, metadata: {}, createdAt: 0 },
+        ...{ sourceBackupId: null, sourceSnapshotId: null, sourceVolumeId: null },
       });
       await policies.insert({
         ...{ policyId, projectId, userId, name: 'p', isDefault: false, schedule, keepsFirstOfMonth: false, tags: [] },

@@ -6,7 +6,7 @@ import { buildServer } from '../../src/api/server.ts';
 import { newHexId, type ProjectId, type UserId } from '../../src/core/ids.ts';
 import type { Role } from '../../src/core/model.ts';
 import { type Clock, silentLogger, systemClock } from '../../src/core/ports.ts';
-import { IdentityService } from '../../src/services/identity-service.ts';
+import { openDirectory } from '../../src/services/directory.ts';
 import { hashPassword } from '../../src/services/password.ts';
 import { type BenchOptions, ServiceBench } from './service-bench.ts';
 
@@ -55,13 +55,29 @@ export class ApiBench {
 
   static async start(options: BenchOptions = {}): Promise<ApiBench> {
     const services = await ServiceBench.start(options);
-    const { catalog, volumes, backups, jobs, backupTags, sharings, traces, policies } = services;
+    const { catalog, volumeServices, volumeCreator, snapshots, backups, jobs, backupTags, sharings, traces, policies } =
+      services;
     const shift = { now: () => 0 };
     const clock: Clock = { now: () => systemClock.now() + shift.now() };
-    const identity = new IdentityService({ catalog, clock, tokenLifeMs: TOKEN_LIFE_MS });
+    const { identity, directory } = openDirectory({
+      ...{ catalog, clock, logger: silentLogger, tokenLifeMs: TOKEN_LIFE_MS, keyRotationMs: 0 },
+      loginLimits: { perUser: 10, perAddress: 100, windowMs: 300_000 },
+    });
     const app = await buildServer({
-      ...{ backupTags, sharings, traces, policies },
-      ...{ identity, volumes, backups, jobs, clock, logger: silentLogger },
+      ...{ backupTags, backupRecords: services.backupRecords, sharings, traces, policies },
+      ...{ repository: services.repositories, verify: services.verifications },
+      ...(options.nativeRules === undefined ? {} : { nativeRules: options.nativeRules }),
+      ...{
+        identity,
+        directory,
+        ...volumeServices,
+        volumeCreator,
+        snapshots,
+        backups,
+        jobs,
+        clock,
+        logger: silentLogger,
+      },
       region: 'region-1',
       availabilityZone: 'az-1',
       version: '0.0.0-test',

@@ -44,7 +44,7 @@ export function volumeRow(projectId: ProjectId, changes: Partial<NewVolume> = {}
     description: null,
     status: 'available',
     sizeBytes: 1024 ** 3,
-    volumeType: 'file',
+    volumeType: '__DEFAULT__',
     availabilityZone: 'az-1',
     driver: 'file',
     source: '',
@@ -53,6 +53,8 @@ export function volumeRow(projectId: ProjectId, changes: Partial<NewVolume> = {}
     isBootable: false,
     metadata: {},
     sourceBackupId: null,
+    sourceSnapshotId: null,
+    sourceVolumeId: null,
     createdAt: tick(),
     ...changes,
   };
@@ -75,6 +77,7 @@ export function backupRow(projectId: ProjectId, changes: Partial<NewBackup> = {}
     isIncrementalRequested: true,
     tags: [],
     metadata: {},
+    sourceVolume: { isBootable: false, metadata: {} },
     createdAt: tick(),
     ...changes,
   };

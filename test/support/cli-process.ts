@@ -23,7 +23,8 @@ export type CliOptions = {
 function environmentOf({ cwd, env }: CliOptions): Record<string, string> {
   // `#!/usr/bin/env node` must find the Node that runs the tests.
   const path = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`;
-  return { PATH: path, HOME: cwd, XDG_CONFIG_HOME: `${cwd}/.config`, ...env };
+  const { NODE_COMPILE_CACHE = '' } = process.env;
+  return { PATH: path, NODE_COMPILE_CACHE, HOME: cwd, XDG_CONFIG_HOME: `${cwd}/.config`, ...env };
 }
 
 /** Runs a program to its end. */

@@ -9,7 +9,7 @@ import { silentLogger, systemClock } from '../../src/core/ports.ts';
 import { type WrittenBackup, writeBackup } from '../../src/engine/backup-writer.ts';
 import { WorkerPool } from '../../src/engine/pipeline/worker-pool.ts';
 import { Repository } from '../../src/engine/repository.ts';
-import { restoreBackup } from '../../src/engine/restore-writer.ts';
+import { type RestoreReport, type RestoreRequest, restoreBackup } from '../../src/engine/restore-writer.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { clipExtents, type Extent } from '../../src/volumes/extent.ts';
@@ -39,6 +39,11 @@ export type RestoreOptions = {
   readonly sizeBytes?: number;
   readonly zeroBeyond?: boolean;
   readonly signal?: AbortSignal;
+  /** Absent: a plain file. */
+  readonly target?: VolumeTarget;
+  readonly heldBackup?: RestoreRequest['heldBackup'];
+  readonly verify?: boolean;
+  readonly report?: (progress: Progress) => void;
 };
 
 export class EngineBench {
@@ -48,7 +53,7 @@ export class EngineBench {
   readonly workers: WorkerPool;
   readonly repository: Repository;
   readonly projectId = newHexId<ProjectId>();
-  readonly volumeId = newUuid<VolumeId>();
+  volumeId = newUuid<VolumeId>();
 
   private constructor(parts: {
     folder: string;
@@ -132,22 +137,29 @@ export class EngineBench {
   }
 
   /** Restores to a new sparse file, or over `path` when it exists, and returns the path. */
-  async restore(backupId: BackupId, name: string, target: RestoreOptions = {}) {
-    const sizeBytes = target.sizeBytes ?? (await stat(this.path(name))).size;
+  async restore(backupId: BackupId, name: string, options: RestoreOptions = {}): Promise<string> {
+    await this.restoreWithReport(backupId, name, options);
+    return this.path(name);
+  }
+
+  async restoreWithReport(backupId: BackupId, name: string, options: RestoreOptions = {}): Promise<RestoreReport> {
+    const sizeBytes = options.target?.sizeBytes ?? options.sizeBytes ?? (await stat(this.path(name))).size;
     const claim = this.newClaim();
     try {
-      await restoreBackup(target.repository ?? this.repository, {
+      return await restoreBackup(options.repository ?? this.repository, {
         claim,
         backupId,
-        target: await fileTarget(this.path(name), sizeBytes, target.readsZero ?? false),
-        zeroBeyond: target.zeroBeyond ?? false,
-        report: () => undefined,
-        signal: target.signal ?? new AbortController().signal,
+        volumeId: this.volumeId,
+        target: options.target ?? (await fileTarget(this.path(name), sizeBytes, options.readsZero ?? false)),
+        heldBackup: options.heldBackup,
+        verify: options.verify,
+        zeroBeyond: options.zeroBeyond ?? false,
+        report: options.report ?? (() => undefined),
+        signal: options.signal ?? new AbortController().signal,
       });
     } finally {
       this.ledger.endJob(claim);
     }
-    return this.path(name);
   }
 }
 
@@ -162,7 +174,9 @@ export async function fileSource(path: string): Promise<VolumeSource> {
     async *dataExtents(range: Extent) {
       yield range;
     },
-    changedExtents: () => undefined,
+    findChanges: async () => ({ isKnown: false, reason: 'it cannot be told' }),
+    describeBaseline: async () => undefined,
+    keep: () => undefined,
     finish: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };
@@ -178,7 +192,7 @@ export async function sparseSource(path: string, extents: readonly Extent[]): Pr
   };
 }
 
-async function fileTarget(path: string, sizeBytes: number, readsZero: boolean): Promise<VolumeTarget> {
+export async function fileTarget(path: string, sizeBytes: number, readsZero: boolean): Promise<VolumeTarget> {
   const file = await open(path, readsZero ? 'w' : 'r+');
   await file.truncate(sizeBytes);
   await file.close();
@@ -186,6 +200,11 @@ async function fileTarget(path: string, sizeBytes: number, readsZero: boolean): 
     descriptor: { driver: 'file', path, sizeBytes },
     sizeBytes,
     readsZero,
+    async *dataExtents(range: Extent) {
+      yield range;
+    },
+    findChanges: async () => ({ isKnown: false, reason: 'it cannot be told' }),
+    dropCache: () => undefined,
     sync: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };

@@ -1,15 +1,16 @@
 // Kills the service at random moments of its jobs and checks what a user may rely on afterwards: every job ends, what
 // was reported available restores byte for byte, and the repository holds nothing that the catalog does not know.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MIB } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/ports.ts';
 import { makeImage, makeRandom, noise, overwrite } from './disk-files.ts';
-import { type LiveJob, waitFor } from './live-api.ts';
+import { at, type LiveJob, waitFor } from './live-api.ts';
 import { LiveService } from './live-service.ts';
 import { auditRepository, type RepositoryAudit } from './repository-audit.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
@@ -17,6 +18,8 @@ import { makeTemporaryFolder } from './temporary-folder.ts';
 const PIECE_BYTES = 4 * MIB;
 /** Deletions are over about this fast. */
 const DELETION_MS = 80;
+/** Verifications are over about this fast. */
+const VERIFY_MS = 120;
 const SWEEP_WAIT_MS = 15_000;
 
 export type KillBenchOptions = {
@@ -24,6 +27,8 @@ export type KillBenchOptions = {
   readonly sizeBytes: number;
   /** Rewritten before every backup, so that there is something to store. */
   readonly changedBytes: number;
+  /** Absent: a temporary one. */
+  readonly folder?: string;
 };
 
 export class KillBench {
@@ -50,7 +55,7 @@ export class KillBench {
 
   static async start(options: KillBenchOptions): Promise<KillBench> {
     const folder = await makeTemporaryFolder();
-    const bench = new KillBench(options, await LiveService.start({ folder: folder.path }));
+    const bench = new KillBench(options, await LiveService.start({ folder: options.folder ?? folder.path }));
     bench.#stack.use(folder);
     bench.#stack.defer(() => bench.#service[Symbol.asyncDispose]());
     await bench.#prepare();
@@ -100,6 +105,43 @@ export class KillBench {
     const { status } = await this.#service.api.call('GET', `/v3/{p}/native/backups/${id}`);
     assert.equal(status, isThere ? 200 : 404);
     return job;
+  }
+
+  /**
+   * Kills the service while a backup drawn by lot is imported under another id and its original deleted: one of the two
+   * is there afterwards, whatever came to be.
+   */
+  async killDuringImport(): Promise<{ readonly isImported: boolean; readonly isDeleted: boolean }> {
+    const { id } = await this.#drawBackup();
+    const importedId = randomUUID();
+    const { api } = this.#service;
+    const record = at(await api.must('GET', `/v3/{p}/backups/${id}/export_record`), 'backup-record');
+    const changed = { ...JSON.parse(Buffer.from(String(record.backup_url), 'base64').toString()), id: importedId };
+    const url = Buffer.from(JSON.stringify(changed)).toString('base64');
+    const body = { 'backup-record': { ...record, backup_url: url } };
+    const send = async () => {
+      await api.must('POST', '/v3/{p}/backups/import_record', { body });
+      await api.startDeletion(id);
+    };
+    await this.#killDuring(send, DELETION_MS, id);
+    const available = new Set((await this.#listAvailable()).map((backup) => backup.id));
+    const found = { isImported: available.has(importedId), isDeleted: !available.has(id) };
+    assert(found.isImported || !found.isDeleted, 'the data of a backup is gone with the original');
+    return found;
+  }
+
+  /** Kills the service in the middle of a verification: it goes on afterwards, and finds the backup whole. */
+  async killDuringVerify(): Promise<LiveJob | undefined> {
+    const { api } = this.#service;
+    const { id } = await this.#drawBackup();
+    const known = new Set((await api.listJobs()).map(({ jobId }) => jobId));
+    await this.#killDuring(() => api.call('POST', `/v1/{p}/backups/${id}/verify`), VERIFY_MS);
+    return (await this.#service.api.listJobs()).find(({ jobId }) => !known.has(jobId));
+  }
+
+  /** Snapshots of disks that lie in the data folder. */
+  async listSnapshots(): Promise<string[]> {
+    return await readdir(join(this.#service.dataFolder, 'volumes', 'snapshots'));
   }
 
   /** Restores every available backup and compares; returns their number. */

@@ -40,10 +40,10 @@ export class LiveApi {
     this.projectId = projectId;
   }
 
-  /** As user admin, in project admin unless `project` names another. */
-  static async logIn(url: string, password: string, project?: Scope): Promise<LiveApi> {
+  /** As user admin, in project admin, unless others are named. */
+  static async logIn(url: string, password: string, project?: Scope, userName = 'admin'): Promise<LiveApi> {
     const domain = { id: 'default' };
-    const identity = { methods: ['password'], password: { user: { name: 'admin', domain, password } } };
+    const identity = { methods: ['password'], password: { user: { name: userName, domain, password } } };
     const auth = { identity, scope: { project: project ?? { name: 'admin', domain } } };
     const answer = await send(url, 'POST', '/v3/auth/tokens', { body: { auth } });
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
@@ -198,7 +198,7 @@ function asObject(value: unknown): Json {
   return value as Json;
 }
 
-async function send(url: string, method: string, path: string, options: CallOptions): Promise<LiveAnswer> {
+export async function send(url: string, method: string, path: string, options: CallOptions): Promise<LiveAnswer> {
   const isRaw = typeof options.body === 'string';
   const hasBody = options.body !== undefined;
   const response = await fetch(`${url}${path}`, {

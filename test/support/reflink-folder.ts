@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadSystemCalls } from '../../src/volumes/system-calls.ts';
 
-/** The smallest size that mkfs.xfs accepts; the file is sparse. */
+/** A little more than the smallest size that mkfs.xfs accepts; the file is sparse. */
 const IMAGE_SIZE_BYTES = 320 * 1024 * 1024;
 
 export type ReflinkFolder = { readonly path: string; remove(): void } | { readonly skip: string };
 
-export async function makeReflinkFolder(): Promise<ReflinkFolder> {
+export async function makeReflinkFolder(imageBytes = IMAGE_SIZE_BYTES): Promise<ReflinkFolder> {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'openvbs-reflink-')));
   const removeFolder = () => rmSync(path, { recursive: true, force: true });
   try {
@@ -19,7 +19,7 @@ export async function makeReflinkFolder(): Promise<ReflinkFolder> {
     const image = join(path, 'xfs.img');
     const mountPoint = join(path, 'mount');
     closeSync(openSync(image, 'w'));
-    truncateSync(image, IMAGE_SIZE_BYTES);
+    truncateSync(image, imageBytes);
     mkdirSync(mountPoint);
     run('mkfs.xfs', ['-q', '-m', 'reflink=1', image]);
     run('mount', ['-o', 'loop', image, mountPoint]);

@@ -47,6 +47,7 @@ function readNames(query: (sql: string) => Row[]) {
   }
   for (const { project_id } of query('select project_id from projects where epoch is not null')) {
     add(`projects/${project_id}/epoch`);
+    permitted.add(`projects/${project_id}/labels/project`);
   }
   for (const { project_id, pack_id, object_id, kind, state } of query('select * from packs')) {
     const folder = kind === 'data' ? 'packs' : 'pages';
@@ -55,7 +56,10 @@ function readNames(query: (sql: string) => Row[]) {
     if (state === 'live') required.add(name);
   }
   for (const backup of query('select * from backups where attempt_id is not null and deleted_at is null')) {
-    add(`projects/${backup.project_id}/backups/${backup.backup_id}.${backup.attempt_id}`);
+    // An imported backup stands on the record of another one.
+    const recordOf = backup.record_backup_id ?? backup.backup_id;
+    permitted.add(`projects/${backup.project_id}/labels/${backup.backup_id}`);
+    add(`projects/${backup.project_id}/backups/${recordOf}.${backup.attempt_id}`);
   }
   const trashed = new Set(query('select object_name from trash').map((row) => String(row.object_name)));
   return { required, permitted, trashed };

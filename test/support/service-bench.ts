@@ -6,28 +6,47 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BackupId, type JobId, newHexId, newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';
 import type { Backup, Job, Role, Volume } from '../../src/core/model.ts';
+import { NATIVE_RULES, type NativeRules } from '../../src/core/native-rules.ts';
 import { type Clock, silentLogger, systemClock } from '../../src/core/ports.ts';
 import { Catalog } from '../../src/db/catalog.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { WorkerPool } from '../../src/engine/pipeline/worker-pool.ts';
+import { adoptProject } from '../../src/engine/prune/adopt-project.ts';
+import { runPrune } from '../../src/engine/prune/run-prune.ts';
+import { measureUsage } from '../../src/engine/prune/space-usage.ts';
 import { Repository } from '../../src/engine/repository.ts';
 import { sweepTrash } from '../../src/engine/sweep.ts';
+import { checkProject } from '../../src/engine/verify/check-project.ts';
+import { repairProject } from '../../src/engine/verify/repair-project.ts';
+import { scrubProject } from '../../src/engine/verify/scrub-project.ts';
 import { JobRunner } from '../../src/jobs/job-runner.ts';
 import { Scheduler } from '../../src/jobs/scheduler.ts';
+import { BackupRecordService } from '../../src/services/backup-record-service.ts';
 import { type BackupLimits, BackupService, type CreateBackupInput } from '../../src/services/backup-service.ts';
 import { BackupTagService } from '../../src/services/backup-tag-service.ts';
 import type { Caller } from '../../src/services/caller.ts';
 import { ExportOpener } from '../../src/services/export-opener.ts';
 import { createJobHandlers } from '../../src/services/job-handlers.ts';
 import { JobService } from '../../src/services/job-service.ts';
+import { LabelKeeper } from '../../src/services/label-keeper.ts';
+import { MaintenanceRuns } from '../../src/services/maintenance-runs.ts';
 import type { PolicyLimits } from '../../src/services/policy-requests.ts';
 import { PolicyService } from '../../src/services/policy-service.ts';
+import { PruneRunner } from '../../src/services/prune-runner.ts';
+import { type QuotaLimits, UNLIMITED_QUOTAS } from '../../src/services/quota.ts';
+import { RepositoryService } from '../../src/services/repository-service.ts';
 import { RetentionRunner } from '../../src/services/retention-runner.ts';
+import { ScrubRunner } from '../../src/services/scrub-runner.ts';
 import { SharingService } from '../../src/services/sharing-service.ts';
+import { SnapshotService } from '../../src/services/snapshot-service.ts';
 import { TaskStarter } from '../../src/services/task-starter.ts';
 import { TraceService } from '../../src/services/trace-service.ts';
 import { TrashSweeper } from '../../src/services/trash-sweeper.ts';
-import { type CreateVolumeInput, VolumeService } from '../../src/services/volume-service.ts';
+import { VerifyService } from '../../src/services/verify-service.ts';
+import { type CreateVolumeInput, VolumeCreator } from '../../src/services/volume-creation.ts';
+import { toDescriptor } from '../../src/services/volume-disk.ts';
+import type { VolumeService } from '../../src/services/volume-service.ts';
+import { makeVolumeServices, type VolumeServices } from '../../src/services/volume-services.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import { FileDriver } from '../../src/volumes/file-driver.ts';
 import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
@@ -35,8 +54,13 @@ import { FaultyStore } from './faulty-store.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
 
 export type BenchOptions = {
+  /** Absent: none. */
+  readonly quotas?: Partial<QuotaLimits>;
   readonly limits?: Partial<BackupLimits>;
   readonly policyLimits?: Partial<BenchPolicyLimits>;
+  readonly nativeRules?: NativeRules;
+  /** Where everything is; absent: a temporary folder. It must not exist, and whoever named it removes it. */
+  readonly folder?: string;
 };
 type BenchPolicyLimits = PolicyLimits & { readonly taskStallMs: number };
 
@@ -70,18 +94,29 @@ function makeManualClock(): ManualClock {
 export class ServiceBench {
   readonly store: FaultyStore;
   readonly volumes: VolumeService;
+  /** `volumes` and those around it. */
+  readonly volumeServices: VolumeServices;
+  readonly volumeCreator: VolumeCreator;
+  readonly snapshots: SnapshotService;
   readonly backups: BackupService;
   readonly jobs: JobService;
+  readonly backupRecords: BackupRecordService;
   readonly backupTags: BackupTagService;
   readonly sharings: SharingService;
   readonly traces: TraceService;
   readonly policies: PolicyService;
   readonly retention: RetentionRunner;
+  readonly pruner: PruneRunner;
+  readonly labels: LabelKeeper;
+  readonly repositories: RepositoryService;
+  readonly scrubber: ScrubRunner;
+  readonly verifications: VerifyService;
   /** Looks when it is told to; `start` was not called. */
   readonly scheduler: Scheduler;
   readonly catalog: Catalog;
   readonly runner: JobRunner;
   readonly sweeper: TrashSweeper;
+  readonly drivers: VolumeRegistry;
   readonly caller: Caller;
   readonly projectId: ProjectId;
   /** Of another project. */
@@ -92,10 +127,11 @@ export class ServiceBench {
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<ServiceBench, 'store' | 'catalog' | 'caller' | 'stranger' | 'folder'>,
+    parts: Pick<ServiceBench, 'store' | 'catalog' | 'caller' | 'stranger' | 'folder'> & { quotas: QuotaLimits },
     repository: Repository,
     limits: BackupLimits,
     policyLimits: BenchPolicyLimits,
+    nativeRules: NativeRules,
     stack: AsyncDisposableStack,
   ) {
     const { store, catalog, caller, stranger, folder } = parts;
@@ -112,18 +148,61 @@ export class ServiceBench {
     const folders = { folder: join(folder, 'volumes'), roots: [join(folder, 'disks')] };
     const driver = new FileDriver({ ...folders, clock: systemClock, logger: silentLogger });
     const drivers = new VolumeRegistry([driver]);
+    this.drivers = drivers;
     const sweep = (projectId: ProjectId) => sweepTrash(repository, projectId);
     this.sweeper = new TrashSweeper({ ...base, ledger: catalog.ledger, sweepTrash: sweep });
     const wakeJobs = () => this.runner.wake();
     this.retention = new RetentionRunner({ ...base, wakeJobs });
     const { sweeper, retention } = this;
-    const handlers = createJobHandlers({ ...base, repository, drivers, sweeper, retention });
+    const runs = new MaintenanceRuns(base);
+    stack.defer(() => runs.stop());
+    this.pruner = new PruneRunner({
+      ...{ runs, logger: silentLogger, intervalMs: 0, reserve: undefined },
+      prune: (projectId, options, signal) => runPrune(repository, projectId, options, signal),
+      listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
+    });
+    const { pruner } = this;
+    this.repositories = new RepositoryService({
+      ...{ catalog, runs, pruner },
+      adopt: (projectId, signal) => adoptProject(repository, projectId, {}, signal),
+      measure: (projectId, signal) => measureUsage(repository, projectId, signal),
+    });
+    this.labels = new LabelKeeper({ catalog, repository, logger: silentLogger });
+    const { labels } = this;
+    const repair = (projectId: ProjectId, signal: AbortSignal) => {
+      const openVolume = async (volumeId: VolumeId) => {
+        const volume = await catalog.volumes.get(projectId, volumeId);
+        return volume && toDescriptor(volume);
+      };
+      return repairProject(repository, projectId, { openVolume }, signal);
+    };
+    this.scrubber = new ScrubRunner({
+      ...{ ...base, ledger: catalog.ledger, runs, repair, pace: { days: 30, maxBytesPerDay: 0 } },
+      scrub: (projectId, options, signal) => scrubProject(repository, projectId, options, signal),
+      listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
+    });
+    const { scrubber } = this;
+    stack.defer(async () => void (await Promise.all([runs.stop(), scrubber.stop()])));
+    this.verifications = new VerifyService({
+      ...{ catalog, runs, clock: this.clock, wakeJobs, repair },
+      check: (projectId, readShare, signal) => checkProject(repository, projectId, { readShare }, signal),
+    });
+    const helpers = { sweeper, retention, pruner, labels, scrubber };
+    const handlers = createJobHandlers({ ...base, repository, drivers, ...helpers });
     this.runner = new JobRunner({ ...base, handlers, maxJobs: 2, runnerId: 'test' });
     const place = { hostName: 'host', availabilityZone: 'az-1' };
-    this.volumes = new VolumeService({ ...base, ...place, drivers, wakeJobs });
+    const { quotas } = parts;
+    this.volumeServices = makeVolumeServices({ ...base, ...place, drivers, wakeJobs, quotas });
+    this.volumes = this.volumeServices.volumes;
+    this.volumeCreator = new VolumeCreator({ ...base, ...place, drivers, wakeJobs, quotas });
+    this.snapshots = new SnapshotService({ ...base, drivers, wakeJobs, quotas });
     const exports = new ExportOpener({ ...base, repository, runner: this.runner });
-    this.backups = new BackupService({ ...base, ...place, exports, limits, wakeJobs });
-    this.backupTags = new BackupTagService(base);
+    this.backups = new BackupService({ ...base, ...place, exports, limits, labels, nativeRules, wakeJobs });
+    this.backupRecords = new BackupRecordService({
+      ...{ ...base, repository, wakeJobs },
+      requireQuota: (records, projectId, sizeGib) => this.backups.requireQuotaLeft(records, projectId, sizeGib),
+    });
+    this.backupTags = new BackupTagService({ ...base, labels });
     this.sharings = new SharingService(base);
     this.traces = new TraceService(base);
     const starter = new TaskStarter({ ...base, backups: this.backups, wakeJobs });
@@ -135,8 +214,8 @@ export class ServiceBench {
 
   static async start(options: BenchOptions = {}): Promise<ServiceBench> {
     await using stack = new AsyncDisposableStack();
-    const { path: folder } = stack.use(await makeTemporaryFolder());
-    await mkdir(join(folder, 'disks'));
+    const folder = options.folder ?? stack.use(await makeTemporaryFolder()).path;
+    await mkdir(join(folder, 'disks'), { recursive: true });
     const database = await openDatabase({ kind: 'sqlite', path: join(folder, 'catalog.sqlite') });
     const catalog = stack.use(new Catalog({ database }));
     const workers = new WorkerPool({ threadCount: 2, logger: silentLogger });
@@ -148,8 +227,16 @@ export class ServiceBench {
     const stranger = await addCaller(catalog, ['member']);
     const limits = { backups: -1, backupGigabytes: -1, backupsPerVolume: 0, ...options.limits };
     const policyLimits = { ...POLICY_LIMITS, ...options.policyLimits };
-    const parts = { store, catalog, caller, stranger, folder };
-    const bench = new ServiceBench(parts, repository, limits, policyLimits, stack.move());
+    const quotas = { ...UNLIMITED_QUOTAS, ...options.quotas };
+    const parts = { store, catalog, caller, stranger, folder, quotas };
+    const bench = new ServiceBench(
+      parts,
+      repository,
+      limits,
+      policyLimits,
+      options.nativeRules ?? NATIVE_RULES,
+      stack.move(),
+    );
     bench.#stack.defer(() => bench.runner.stop());
     bench.#stack.defer(() => bench.scheduler.stop());
     return bench;
@@ -164,7 +251,7 @@ export class ServiceBench {
   }
 
   async createVolume(changes: Partial<CreateVolumeInput> = {}): Promise<Volume> {
-    return await this.volumes.createVolume(this.caller, this.projectId, { ...volumeInput(), ...changes });
+    return await this.volumeCreator.createVolume(this.caller, this.projectId, { ...volumeInput(), ...changes });
   }
 
   async getVolume(volumeId: VolumeId): Promise<Volume> {
@@ -186,8 +273,8 @@ export class ServiceBench {
     return await this.getBackup(backup.backupId);
   }
 
-  async restore(backupId: BackupId, volumeId: VolumeId): Promise<Job> {
-    const { jobId } = await this.backups.restoreBackup(this.caller, this.projectId, backupId, volumeId);
+  async restore(backupId: BackupId, volumeId: VolumeId, options: { readonly verify?: boolean } = {}): Promise<Job> {
+    const { jobId } = await this.backups.restoreBackup(this.caller, this.projectId, backupId, volumeId, options);
     return await this.waitForJob(jobId);
   }
 
@@ -243,6 +330,7 @@ export class ServiceBench {
     const { catalog } = this;
     return {
       volumes: (await catalog.volumes.list({}, page)).items,
+      snapshots: (await catalog.snapshots.list({}, page)).items,
       backups: (await catalog.backups.list({}, page)).items,
       jobs: (await catalog.jobs.list({ includeInternal: true }, page)).items,
       sharings: await this.#listOfProjects((projectId) =>
@@ -277,6 +365,7 @@ export function volumeInput(): CreateVolumeInput {
     availabilityZone: null,
     backupId: null,
     snapshotId: null,
+    sourceVolumeId: null,
     metadata: {},
   };
 }

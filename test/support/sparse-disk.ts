@@ -65,22 +65,27 @@ export class SparseDisk {
     return buffer;
   }
 
-  /** Compares all that either file holds; what is a hole in both reads zero in both. */
   async assertEquals(path: string): Promise<void> {
     assert.equal((await stat(path)).size, this.sizeBytes);
-    await using expected = await open(this.path);
-    await using actual = await open(path);
-    const range = { offsetBytes: 0, lengthBytes: this.sizeBytes };
-    const calls = loadSystemCalls();
-    const extents: Extent[] = [];
-    for (const { fd } of [expected, actual]) {
-      for await (const extent of findDataExtents(fd, range, calls)) extents.push(extent);
-    }
-    for (const extent of mergeExtents(extents)) {
-      const [left, right] = [Buffer.alloc(extent.lengthBytes), Buffer.alloc(extent.lengthBytes)];
-      await expected.read(left, 0, left.length, extent.offsetBytes);
-      await actual.read(right, 0, right.length, extent.offsetBytes);
-      assert(left.equals(right), `bytes ${extent.offsetBytes} to ${extentEnd(extent)} differ`);
-    }
+    await assertSameData(path, this.path);
+  }
+}
+
+/** Compares all that either file holds; what is a hole in both reads zero in both. */
+export async function assertSameData(actualPath: string, expectedPath: string): Promise<void> {
+  const range = { offsetBytes: 0, lengthBytes: (await stat(expectedPath)).size };
+  assert.equal((await stat(actualPath)).size, range.lengthBytes);
+  await using expected = await open(expectedPath);
+  await using actual = await open(actualPath);
+  const calls = loadSystemCalls();
+  const extents: Extent[] = [];
+  for (const { fd } of [expected, actual]) {
+    for await (const extent of findDataExtents(fd, range, calls)) extents.push(extent);
+  }
+  for (const extent of mergeExtents(extents)) {
+    const [left, right] = [Buffer.alloc(extent.lengthBytes), Buffer.alloc(extent.lengthBytes)];
+    await expected.read(left, 0, left.length, extent.offsetBytes);
+    await actual.read(right, 0, right.length, extent.offsetBytes);
+    assert(left.equals(right), `bytes ${extent.offsetBytes} to ${extentEnd(extent)} differ`);
   }
 }

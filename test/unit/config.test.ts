@@ -35,7 +35,7 @@ test('without any source the documented defaults hold', () => {
   assert.ok(config.workerCount >= 1 && config.workerCount <= 8);
   assert.equal(config.tokenLifeMs, 24 * 3600 * 1000);
   assert.equal(config.logLevel, 'info');
-  assert.deepEqual(config.quotas, { backups: -1, backupGigabytes: -1 });
+  assert.deepEqual(new Set(Object.values(config.quotas)), new Set([-1]));
   assert.equal(config.isDevelopment, false);
   assert.ok(!('adminPassword' in config) && !('passphrase' in config) && !('publicUrl' in config));
   assert.ok(settings.every(({ origin }) => origin === 'default'));
@@ -162,6 +162,26 @@ test('secrets never show: neither as settings nor in an error', () => {
   );
 });
 
+test('limits are read as schedules of rates, and what is no schedule is refused with its origin', () => {
+  const { config } = load({
+    env: { OPENVBS_READ_LIMIT: '08:00-18:00 50MiB/s 200iops; unlimited', OPENVBS_MEMORY: '64' },
+    flags: { compression: 'small' },
+  });
+  const rates = { bytesPerSecond: 50 * 1024 * 1024, operationsPerSecond: 200 };
+  assert.deepEqual(config.limits.readSchedule, [
+    { fromMinute: 480, toMinute: 1080, rates },
+    { fromMinute: 0, toMinute: 1440, rates: {} },
+  ]);
+  assert.deepEqual(config.limits.writeSchedule, []);
+  assert.equal(config.limits.memoryBytes, 64 * 1024 * 1024);
+  assert.ok(config.limits.compressionLevel > load().config.limits.compressionLevel);
+  assert.ok(!('memoryBytes' in load().config.limits));
+  refused({ env: { OPENVBS_READ_LIMIT: '50MB/s' } }, 'readLimit', '"50MB/s"', 'OPENVBS_READ_LIMIT', '50MiB/s');
+  refused({ flags: { 'write-limit': '8:00-18:00 1MiB/s' } }, 'writeLimit', '--write-limit');
+  refused({ flags: { compression: 'zstd' } }, 'compression', 'fast, default or small');
+  refused({ flags: { memory: '15' } }, 'memory', '16 to 65536');
+});
+
 test('every setting has its own variable and flag', () => {
   const specs = SETTING_NAMES.map((name) => SETTINGS[name]);
   assert.equal(new Set(specs.map(({ variable }) => variable)).size, specs.length);
@@ -175,4 +195,52 @@ test('the README lists every setting with its flag', () => {
     listed,
     SETTING_NAMES.map((name) => [SETTINGS[name].variable, SETTINGS[name].flag]),
   );
+});
+
+test('an external Keystone needs an address, user and password together, and roles with names', () => {
+  const url = 'https://keystone.example.net:5000/';
+  const { keystone } = load({ flags: { 'keystone-url': url } }).config.identity;
+  assert.equal(keystone?.url, 'https://keystone.example.net:5000/v3');
+  assert.equal(keystone?.login, undefined);
+  assert.equal(keystone?.cacheMs, 300_000);
+  assert.deepEqual(
+    [...(keystone?.roles ?? [])],
+    [
+      ['reader', 'reader'],
+      ['member', 'member'],
+      ['_member_', 'member'],
+      ['admin', 'admin'],
+    ],
+  );
+  const env = { OPENVBS_KEYSTONE_USER: 'vbs', OPENVBS_KEYSTONE_PASSWORD: 'pw' };
+  const flags = { 'keystone-url': `${url}identity/v3`, 'keystone-admin-roles': 'Admin,member', 'keystone-cache': '0' };
+  const { config, settings } = load({ env, flags });
+  assert.deepEqual(config.identity.keystone?.login, {
+    ...{ user: 'vbs', userDomain: 'Default', password: 'pw', project: 'service', projectDomain: 'Default' },
+  });
+  assert.equal(config.identity.keystone?.url, 'https://keystone.example.net:5000/identity/v3');
+  assert.equal(config.identity.keystone?.roles.get('member'), 'admin', 'the greater of two');
+  assert.equal(settings.find(({ name }) => name === 'keystonePassword')?.value, '(set)');
+  refused({ env }, 'keystoneUser', 'keystoneUrl');
+  refused({ env: { OPENVBS_KEYSTONE_USER: 'vbs' }, flags: { 'keystone-url': url } }, 'keystonePassword');
+  refused({ flags: { 'keystone-url': 'https://a:b@keystone' } }, 'keystoneUrl');
+  refused({ flags: { 'keystone-url': url, 'keystone-reader-roles': 'a,,b' } }, 'keystoneReaderRoles');
+});
+
+test('limits of logins, rotation of keys and proxies are checked', () => {
+  const { identity } = load({
+    flags: { 'trusted-proxies': '127.0.0.1, 10.0.0.0/8,::1', 'token-key-rotation': '0' },
+  }).config;
+  assert.deepEqual(identity.trustedProxies, ['127.0.0.1', '10.0.0.0/8', '::1']);
+  assert.equal(identity.tokenKeyRotationMs, 0);
+  assert.deepEqual(load().config.identity, {
+    tokenKeyRotationMs: 30 * 24 * 3600 * 1000,
+    loginLimits: { perUser: 10, perAddress: 100, windowMs: 300_000 },
+    trustedProxies: [],
+  });
+  for (const wrong of ['proxy.example.net', '10.0.0.0/33', '10.0.0.1/8/8', '::1/129', ',']) {
+    refused({ flags: { 'trusted-proxies': wrong } }, 'trustedProxies');
+  }
+  refused({ flags: { 'token-key-rotation': '60' } }, 'tokenKeyRotation');
+  refused({ flags: { 'login-failures-per-user': '-1' } }, 'loginFailuresPerUser');
 });

@@ -172,7 +172,13 @@ describe('restoring a backup', () => {
   const restore = (value: unknown, id = BACKUP) => checkRestoreCloudBackup(json(value), id);
 
   test('the documented example is understood', () => {
-    assert.deepEqual(restore({ restore: { volume_id: VOLUME } }), { backupId: BACKUP, volumeId: VOLUME });
+    const ids = { backupId: BACKUP, volumeId: VOLUME };
+    assert.deepEqual(restore({ restore: { volume_id: VOLUME } }), { ...ids, verify: false });
+    assert.deepEqual(restore({ restore: { volume_id: VOLUME, verify: true } }), { ...ids, verify: true });
+    assert.deepEqual(restore({ restore: { volume_id: VOLUME, verify: false } }), { ...ids, verify: false });
+    for (const verify of ['true', 1, {}, []]) {
+      expectCode('REQUEST_FIELD_INVALID', () => restore({ restore: { volume_id: VOLUME, verify } }));
+    }
   });
 
   test('each part has its code, in table order', () => {

@@ -47,6 +47,9 @@ describe('microversions', () => {
     assert.equal(negotiateMicroversion('volume 3.45'), 45);
     assert.equal(negotiateMicroversion('compute 2.1, volume 3.45'), 45);
     assert.equal(negotiateMicroversion('Volume  3.0'), 0);
+    for (const word of ['volumev3', 'block-storage', 'block-store']) {
+      assert.equal(negotiateMicroversion(`${word} 3.54`), 54, word);
+    }
   });
   test('malformed and out of range', () => {
     for (const header of [

@@ -129,18 +129,27 @@ describe('restoring natively', () => {
 });
 
 describe('listing natively', () => {
-  test('substring filters exist from 3.31 on; unknown filters are refused from there, except from admins', () => {
+  test('substring filters exist from 3.31 on; unknown ones are refused from there, or match nothing', () => {
     const query = { 'name~': 'web', colour: 'red' };
-    assert.deepEqual(parseBackupFilter(query, { version: 30, isAdmin: false }), {});
-    expectCode('REQUEST_FIELD_INVALID', () => parseBackupFilter(query, { version: 31, isAdmin: false }));
-    assert.deepEqual(parseBackupFilter(query, { version: 31, isAdmin: true }), { nameLike: 'web' });
+    assert.deepEqual(parseBackupFilter(query, { version: 30, isAdmin: false, face: 'v3' }), {});
+    expectCode('REQUEST_FIELD_INVALID', () => parseBackupFilter(query, { version: 31, isAdmin: false, face: 'v3' }));
+    for (const version of [30, 31]) {
+      const { matchesNothing } = parseBackupFilter(query, { version, isAdmin: true, face: 'v3' });
+      assert.equal(matchesNothing, true);
+    }
+    assert.deepEqual(parseBackupFilter(query, { version: 0, isAdmin: true, face: 'v2' }), {});
+    assert.deepEqual(parseBackupFilter({ 'name~': 'web' }, { version: 31, isAdmin: true, face: 'v3' }), {
+      nameLike: 'web',
+    });
   });
 
   test('all_tenants means nothing from members, whatever its value', () => {
-    assert.deepEqual(parseBackupFilter({ all_tenants: 'perhaps' }, { version: 45, isAdmin: false }), {});
-    assert.deepEqual(parseBackupFilter({ all_tenants: '1' }, { version: 0, isAdmin: true }), { allProjects: true });
+    assert.deepEqual(parseBackupFilter({ all_tenants: 'perhaps' }, { version: 45, isAdmin: false, face: 'v3' }), {});
+    assert.deepEqual(parseBackupFilter({ all_tenants: '1' }, { version: 0, isAdmin: true, face: 'v3' }), {
+      allProjects: true,
+    });
     const query = { all_tenants: 'True', project_id: PROJECT };
-    assert.deepEqual(parseBackupFilter(query, { version: 0, isAdmin: true }), {
+    assert.deepEqual(parseBackupFilter(query, { version: 0, isAdmin: true, face: 'v3' }), {
       allProjects: true,
       projectId: PROJECT,
     });

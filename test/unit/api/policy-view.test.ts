@@ -62,7 +62,11 @@ const VOLUME: Volume = {
   isFresh: false,
   isBootable: false,
   metadata: {},
+  isReadonly: null,
+  imageMetadata: {},
   sourceBackupId: null,
+  sourceSnapshotId: null,
+  sourceVolumeId: null,
   createdAt: AT,
   updatedAt: null,
 };

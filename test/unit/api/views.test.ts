@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type BackupViewOptions, viewBackup } from '../../../src/api/views/backup-view.ts';
-import { viewJob } from '../../../src/api/views/job-view.ts';
+import { JOB_TYPES, viewJob } from '../../../src/api/views/job-view.ts';
 import { viewPage } from '../../../src/api/views/page-view.ts';
 import { viewVolume, viewVolumeDetail } from '../../../src/api/views/volume-view.ts';
 import { GIB, MIB } from '../../../src/core/bytes.ts';
-import { newUuid } from '../../../src/core/ids.ts';
-import type { Backup, Volume } from '../../../src/core/model.ts';
+import { newUuid, type VolumeId } from '../../../src/core/ids.ts';
+import type { Attachment, Backup, JobKind, Volume } from '../../../src/core/model.ts';
 import { NO_PROGRESS } from '../../../src/core/model.ts';
 import type { JobView } from '../../../src/services/job-service.ts';
+import type { VolumeSurroundings } from '../../../src/services/volume-service.ts';
 
 const P = '9f1c2d3e4b5a46978899aabbccddeeff';
 const V = '3b6d0c52-8f0e-4a53-9d57-2f6f0f3a1c11';
@@ -47,6 +48,8 @@ const BACKUP = {
   failReason: null,
   attemptId: newUuid(),
   recordSha256: null,
+  recordBackupId: B,
+  sourceVolume: { isBootable: false, metadata: {} },
   tags: [],
   metadata: { k: 'v' },
   createdAt: CREATED_AT,
@@ -175,7 +178,8 @@ describe('a job', () => {
   });
 
   test('entities hold strings only, whatever the kind', () => {
-    for (const kind of ['backup', 'delete-backup', 'restore', 'export', 'delete-volume'] as const) {
+    // The cast: keys of a record of kinds are kinds.
+    for (const kind of Object.keys(JOB_TYPES) as JobKind[]) {
       const job: JobView = { ...JOB, kind, volumeId: null, snapshotId: null };
       const { entities } = viewJob(job, { withProgress: false }) as { entities: Record<string, unknown> };
       for (const value of Object.values(entities)) assert.equal(typeof value, 'string', kind);
@@ -243,13 +247,19 @@ describe('a volume', () => {
     isFresh: true,
     isBootable: false,
     metadata: {},
+    isReadonly: null,
+    imageMetadata: {},
     sourceBackupId: null,
+    sourceSnapshotId: null,
+    sourceVolumeId: null,
     createdAt: Date.UTC(2026, 1, 3, 11),
     updatedAt: null,
   } as unknown as Volume;
 
+  const ALONE: VolumeSurroundings = { typeIds: new Map(), attachments: new Map() };
+
   test('as created at 3.47 it is the example of the contract', () => {
-    const shown = viewVolume(VOLUME, { version: 47, links: LINKS });
+    const shown = viewVolume(VOLUME, { version: 47, links: LINKS, surroundings: ALONE });
     assert.deepEqual(shown, {
       id: V,
       name: 'db-clone',
@@ -280,8 +290,10 @@ describe('a volume', () => {
 
   test('in detail it adds the owner, and for admins host and migration; versioned keys in their turn', () => {
     const keysAt = (version: number, isAdmin: boolean) =>
-      Object.keys(viewVolumeDetail(VOLUME, { version, isAdmin, links: LINKS, hostName: 'h@file#file' }));
-    const base = Object.keys(viewVolume(VOLUME, { version: 0, links: LINKS }));
+      Object.keys(
+        viewVolumeDetail(VOLUME, { version, isAdmin, links: LINKS, hostName: 'h@file#file', surroundings: ALONE }),
+      );
+    const base = Object.keys(viewVolume(VOLUME, { version: 0, links: LINKS, surroundings: ALONE }));
     assert.ok(!base.includes('group_id'));
     assert.deepEqual(keysAt(0, false), [...base, 'os-vol-tenant-attr:tenant_id']);
     assert.deepEqual(keysAt(0, true).slice(base.length), [
@@ -296,6 +308,30 @@ describe('a volume', () => {
       assert.ok(keysAt(Number(version), false).includes(key), key);
       assert.ok(!keysAt(Number(version) - 1, false).includes(key), key);
     }
+    assert.ok(!keysAt(60, true).includes('cluster_name'));
+    assert.ok(keysAt(61, true).includes('cluster_name'));
+    assert.ok(!keysAt(61, false).includes('cluster_name'));
+  });
+
+  test('shows who has it attached, and among its metadata how; the host to admins only', () => {
+    const attachment = {
+      ...{ attachmentId: 'a', volumeId: V, serverId: 's', hostName: 'node-1', device: '/dev/vdb', mode: 'ro' },
+      ...{ status: 'attached', attachedAt: Date.UTC(2026, 1, 3, 11) },
+    } as unknown as Attachment;
+    const reserved = { ...attachment, attachmentId: 'b', status: 'reserved' } as unknown as Attachment;
+    const surroundings: VolumeSurroundings = {
+      typeIds: new Map(),
+      attachments: new Map([[V as VolumeId, [attachment, reserved]]]),
+    };
+    const volume = { ...VOLUME, isReadonly: true, metadata: { tier: 'gold' }, imageMetadata: { image_name: 'deb' } };
+    const shown = (isAdmin: boolean) =>
+      viewVolumeDetail(volume, { version: 0, isAdmin, links: LINKS, hostName: 'h@file#file', surroundings });
+    assert.deepEqual(shown(false).metadata, { tier: 'gold', readonly: 'True', attached_mode: 'ro' });
+    assert.deepEqual(shown(false).volume_image_metadata, { image_name: 'deb' });
+    const entry = { id: V, attachment_id: 'a', volume_id: V, server_id: 's', host_name: null, device: '/dev/vdb' };
+    const attached_at = '2026-02-03T11:00:00.000000';
+    assert.deepEqual(shown(false).attachments, [{ ...entry, attached_at }]);
+    assert.deepEqual(shown(true).attachments, [{ ...entry, host_name: 'node-1', attached_at }]);
   });
 });
 

@@ -3,9 +3,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import {
+  checkAttach,
+  checkConnector,
+  checkDetach,
   checkExtend,
+  checkFlag,
+  checkImageKey,
+  checkImageMetadata,
   checkMetaBody,
   checkResetVolume,
+  checkRetype,
   checkVolumeAction,
 } from '../../../src/api/schemas/volume-actions.ts';
 import {
@@ -37,7 +44,7 @@ describe('creating a volume', () => {
   test('at most one source, of an offered kind, from its microversion on', () => {
     expectCode('REQUEST_FIELD_INVALID', () => create({ backup_id: BACKUP, snapshot_id: BACKUP }));
     expectCode('REQUEST_FIELD_INVALID', () => create({ backup_id: BACKUP, size: 1 }, 46));
-    expectCode('REQUEST_FIELD_INVALID', () => create({ source_volid: BACKUP }));
+    assert.equal(create({ source_volid: BACKUP }).sourceVolumeId, BACKUP);
     expectCode('REQUEST_FIELD_INVALID', () => create({ imageRef: BACKUP }));
     expectCode('REQUEST_FIELD_INVALID', () => create({ backup_id: 'first' }));
     assert.equal(create({ snapshot_id: BACKUP }).snapshotId, BACKUP);
@@ -79,23 +86,48 @@ test('adopting needs host and reference', () => {
 });
 
 test('actions: exactly one key, an offered one', () => {
-  assert.deepEqual(checkVolumeAction(json({ 'os-unmanage': null })), { name: 'os-unmanage' });
-  expectCode('REQUEST_MALFORMED', () => checkVolumeAction(json({})));
-  expectCode('REQUEST_MALFORMED', () => checkVolumeAction(json({ 'os-extend': {}, 'os-unmanage': {} })));
-  expectCode('REQUEST_FIELD_INVALID', () => checkVolumeAction(json({ 'os-launch': {} })));
+  assert.deepEqual(checkVolumeAction(json({ 'os-unmanage': null }), 0), { name: 'os-unmanage', parameters: null });
+  expectCode('REQUEST_MALFORMED', () => checkVolumeAction(json({}), 71));
+  expectCode('REQUEST_MALFORMED', () => checkVolumeAction(json({ 'os-extend': {}, 'os-unmanage': {} }), 71));
+  for (const name of ['toString', '__proto__']) {
+    expectCode('REQUEST_FIELD_INVALID', () => checkVolumeAction(json(JSON.parse(`{"${name}": {}}`)), 71));
+  }
+  expectCode('REQUEST_FIELD_INVALID', () => checkVolumeAction(json({ revert: {} }), 39));
+  assert.equal(checkVolumeAction(json({ revert: {} }), 40).name, 'revert');
+  expectCode('REQUEST_FIELD_INVALID', () => checkVolumeAction(json({ 'os-launch': {} }), 71));
   assert.equal(checkExtend({ new_size: '2' }), 2);
   for (const parameters of [null, {}, { new_size: null }, { new_size: 'big' }, { new_size: 0 }]) {
     expectCode('VOLUME_SIZE_INVALID', () => checkExtend(parameters));
   }
 });
 
-test('a status is reset to one that nothing has to end, and to nothing else', () => {
-  assert.equal(checkResetVolume({ status: 'Available', attach_status: null }), 'available');
-  // A restart would take a volume in creation for one without a disk, and make it one.
-  const wrong = [{ status: 'creating' }, { status: 5 }, { status: { toString: 1 } }, {}, null, 'error'];
-  for (const parameters of [...wrong, { status: 'error', attach_status: 'detached' }]) {
-    expectCode('REQUEST_FIELD_INVALID', () => checkResetVolume(parameters));
-  }
+test('a status is reset to one that nothing has to end; of attachments and migrations it is only checked', () => {
+  const reset = (parameters: unknown) => checkResetVolume(parameters);
+  assert.deepEqual(reset({ status: 'Available', attach_status: null }), { status: 'available', isAttached: null });
+  assert.deepEqual(reset({ attach_status: 'detached' }), { status: null, isAttached: false });
+  assert.deepEqual(reset({ status: 'error', migration_status: 'none' }), { status: 'error', isAttached: null });
+  const wrong = [{ status: 'extending' }, { status: 'deleting' }, { status: 5 }, { status: { toString: 1 } }, {}, null];
+  const more = ['error', { status: 'error', attach_status: 'attaching' }, { migration_status: 'migrating' }];
+  for (const parameters of [...wrong, ...more]) expectCode('REQUEST_FIELD_INVALID', () => reset(parameters));
+});
+
+test('attaching needs a mountpoint, and ids that are ids', () => {
+  const server = '3b6d0c52-8f0e-4a53-9d57-2f6f0f3a1c11';
+  assert.deepEqual(checkAttach({ mountpoint: '/dev/vdb', instance_uuid: server.toUpperCase(), mode: 'ro' }), {
+    device: '/dev/vdb',
+    serverId: server,
+    hostName: null,
+    mode: 'ro',
+  });
+  const wrong = [null, {}, { mountpoint: '' }, { mountpoint: 5 }, { mountpoint: 'x'.repeat(256) }];
+  const more = [
+    { mountpoint: '/dev/vdb', instance_uuid: 'vm' },
+    { mountpoint: '/dev/vdb', mode: 'w' },
+  ];
+  for (const parameters of [...wrong, ...more]) expectCode('REQUEST_FIELD_INVALID', () => checkAttach(parameters));
+  assert.equal(checkDetach(null), null);
+  assert.equal(checkDetach({}), null);
+  assert.equal(checkDetach({ attachment_id: server.toUpperCase() }), server);
 });
 
 test('one key of the metadata is set by a body with that key', () => {
@@ -112,12 +144,34 @@ test('list filters: metadata as cinderclient writes it, bootable words by versio
   assert.deepEqual(filter({ bootable: 'True' }, 2), { isBootable: true });
   assert.deepEqual(filter({ bootable: 'yes' }, 1), { isBootable: true });
   expectCode('REQUEST_FIELD_INVALID', () => filter({ bootable: 'yes' }, 2));
-  expectCode('REQUEST_FIELD_INVALID', () => filter({ created_at: 'gt:2026-01-01' }, 60));
-  assert.deepEqual(filter({ created_at: '2026-02-03T09:15:00.120000' }), {
-    createdAt: Date.UTC(2026, 1, 3, 9, 15, 0, 120),
+  const at = Date.UTC(2026, 1, 3, 9, 15, 0, 120);
+  const time = '2026-02-03T09:15:00.120000';
+  assert.deepEqual(filter({ created_at: time }), { createdAt: [{ comparison: 'eq', at }] });
+  assert.deepEqual(filter({ updated_at: `gt:2026-01-01,lte:${time}` }, 60), {
+    updatedAt: [
+      { comparison: 'gt', at: Date.UTC(2026, 0, 1) },
+      { comparison: 'lte', at },
+    ],
   });
+  expectCode('REQUEST_FIELD_INVALID', () => filter({ created_at: `gt:${time}` }, 59));
+  for (const text of ['in:2026-01-01', 'gt:', 'gt:soon', '2026-02-30x', `${time},`]) {
+    expectCode('REQUEST_FIELD_INVALID', () => filter({ created_at: text }, 60));
+  }
+  assert.deepEqual(filter({ 'name~': 'b' }, 31), { nameLike: 'b' });
+  assert.deepEqual(filter({ 'name~': 'b' }, 30), {});
   expectCode('VOLUME_NOT_FOUND', () => checkVolumeId('db'));
 });
+
+const PARAMETER_CHECKS: readonly ((parameters: unknown) => unknown)[] = [
+  checkAttach,
+  checkConnector,
+  checkDetach,
+  checkImageKey,
+  checkImageMetadata,
+  checkResetVolume,
+  checkRetype,
+  (parameters) => checkFlag(parameters, 'bootable'),
+];
 
 test('no body leads to anything but a code of the table', () => {
   const keys = ['size', 'name', 'metadata', 'backup_id', 'multiattach', 'host', 'ref', 'bootable', 'group_id'];
@@ -127,9 +181,9 @@ test('no body leads to anything but a code of the table', () => {
       expectNoSurprise(() => create(volume, version));
       expectNoSurprise(() => checkUpdateVolume(json({ volume }), version));
       expectNoSurprise(() => checkAdoptVolume(json({ volume })));
-      expectNoSurprise(() => checkVolumeAction(json(value)));
+      expectNoSurprise(() => checkVolumeAction(json(value), version));
       expectNoSurprise(() => checkExtend(value));
-      expectNoSurprise(() => checkResetVolume(value));
+      for (const check of PARAMETER_CHECKS) expectNoSurprise(() => check(value));
       expectNoSurprise(() =>
         parseVolumeFilter({ metadata: text, created_at: text, size: text }, { version, isAdmin: true }),
       );

@@ -36,6 +36,7 @@ async function resolveFor(home: string, line: string, env: Record<string, string
 const session = {
   token: 'tok',
   expiresAt: new Date(NOW + 60_000).toISOString(),
+  userId: 'a'.repeat(32),
   userName: 'ops',
   projectId: 'f'.repeat(32),
   projectName: 'lab',

@@ -89,7 +89,7 @@ test('with the epoch missing, foreign, ahead or damaged nothing is written and n
       () => bench.repository.writeEpoch(project, { catalogId: newUuid<CatalogId>(), epoch: 0 }),
       'EPOCH_CONFLICT',
     ],
-    ['ahead', () => bench.repository.writeEpoch(project, { catalogId, epoch: 1 }), 'EPOCH_CONFLICT'],
+    ['ahead', () => bench.repository.writeEpoch(project, { catalogId, epoch: 1000 }), 'EPOCH_CONFLICT'],
     ['cut', () => bench.store.replace(name, sound.subarray(0, 70)), 'DATA_CORRUPT'],
     ['empty', () => bench.store.replace(name, Buffer.alloc(0)), 'DATA_CORRUPT'],
   ];

@@ -12,8 +12,8 @@ import {
 } from '../../../src/services/backup-rules.ts';
 import { sampleBackup, sampleVolume } from './samples.ts';
 
-const idle = { isBeingBackedUp: false };
-const busy = { isBeingBackedUp: true };
+const idle = { isBeingBackedUp: false, isBeingCopied: false };
+const busy = { isBeingBackedUp: true, isBeingCopied: false };
 const fromVbs = { dialect: 'vbs', force: false } as const;
 
 function throwsCode(work: () => void, code: ErrorCode): void {
@@ -84,6 +84,7 @@ describe('requireRestorePossible', () => {
       ],
       [() => requireRestorePossible(backup, sampleVolume({ status: 'in-use' }), busy), 'RESTORE_VOLUME_NOT_AVAILABLE'],
       [() => requireRestorePossible(backup, sampleVolume(), busy), 'RESTORE_VOLUME_BEING_BACKED_UP'],
+      [() => requireRestorePossible(backup, sampleVolume(), { ...idle, isBeingCopied: true }), 'VOLUME_BEING_COPIED'],
       [() => requireRestorePossible(backup, sampleVolume(), idle), 'RESTORE_VOLUME_TOO_SMALL'],
     ];
     for (const [work, code] of cases) throwsCode(work, code);

@@ -8,7 +8,9 @@ import { newUuid } from '../../../src/core/ids.ts';
 import type { Volume } from '../../../src/core/model.ts';
 import { CONFIG_NAME } from '../../../src/core/object-names.ts';
 import { silentLogger } from '../../../src/core/ports.ts';
+import { TokenKeys } from '../../../src/services/token-keys.ts';
 import { Upkeep } from '../../../src/services/upkeep.ts';
+import { VolumeRegistry } from '../../../src/volumes/volume-registry.ts';
 import { ServiceBench } from '../../support/service-bench.ts';
 
 /** Small enough to be read whole; adopted, since volumes that we make are whole GiB. */
@@ -395,8 +397,11 @@ describe('failures', () => {
     await bench.waitForJob((await bench.backups.deleteBackup(bench.caller, bench.projectId, backupId)).jobId);
     assert.equal((await bench.getBackup(backupId)).status, 'error_deleting');
     bench.store.setRules([]);
-    const { catalog, sweeper, retention, clock } = bench;
-    await new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger }).runOnce();
+    const { catalog, sweeper, retention, labels, clock } = bench;
+    const tokenKeys = new TokenKeys({ catalog, clock, rotationMs: 0 });
+    const drivers = new VolumeRegistry([]);
+    const parts = { catalog, drivers, sweeper, retention, labels, tokenKeys, clock, logger: silentLogger };
+    await new Upkeep(parts).runOnce();
     assert.equal((await bench.getBackup(backupId)).status, 'deleting');
     bench.runner.wake();
     await bench.waitFor(async () => ((await catalog.backups.find(backupId)) === undefined ? true : undefined));

@@ -32,7 +32,7 @@ async function createForStranger(bench: ServiceBench, backupId: BackupId, isRest
   const { stranger } = bench;
   assert(stranger.projectId !== null);
   const input = { ...volumeInput(), sizeGib: null, backupId, isRestore };
-  return await bench.volumes.createVolume(stranger, stranger.projectId, input);
+  return await bench.volumeCreator.createVolume(stranger, stranger.projectId, input);
 }
 
 /** The volume once no job works on it any more. */

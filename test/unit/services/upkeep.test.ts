@@ -6,13 +6,22 @@ import { silentLogger } from '../../../src/core/ports.ts';
 import type { Catalog } from '../../../src/db/catalog.ts';
 import { recordTrace } from '../../../src/services/audit.ts';
 import { RetentionRunner } from '../../../src/services/retention-runner.ts';
+import { TokenKeys } from '../../../src/services/token-keys.ts';
 import { TrashSweeper } from '../../../src/services/trash-sweeper.ts';
 import { Upkeep } from '../../../src/services/upkeep.ts';
+import { VolumeRegistry } from '../../../src/volumes/volume-registry.ts';
 import { makeSqlite } from '../../support/test-catalog.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 const NOW_AT = Date.UTC(2026, 5, 1);
 const clock = { now: () => NOW_AT };
+const drivers = new VolumeRegistry([]);
+/** There is no repository here. */
+const labels = { saveAll: async () => undefined };
+
+function makeTokenKeys(catalog: Catalog): TokenKeys {
+  return new TokenKeys({ catalog, clock, rotationMs: 0 });
+}
 
 async function addEndedJob(catalog: Catalog, endedAt: number) {
   const projectId = newHexId<ProjectId>();
@@ -27,14 +36,16 @@ it('forgets jobs that ended long ago, and only those', async () => {
   await using database = await makeSqlite();
   const catalog = await database.open();
   const sweepTrash = async () => ({ deletedCount: 0 });
+  const tokenKeys = makeTokenKeys(catalog);
   const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger: silentLogger, sweepTrash });
   const retention = new RetentionRunner({ catalog, clock, logger: silentLogger, wakeJobs: () => undefined });
   const old = await addEndedJob(catalog, NOW_AT - JOB_KEEP_DAYS * DAY_MS - 1);
   const kept = await addEndedJob(catalog, NOW_AT - JOB_KEEP_DAYS * DAY_MS + 1);
-  const upkeep = new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger });
+  const parts = { catalog, drivers, sweeper, retention, labels, tokenKeys, clock, logger: silentLogger };
+  const upkeep = new Upkeep(parts);
   upkeep.start();
   await upkeep.stop();
-  await new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger }).runOnce();
+  await new Upkeep(parts).runOnce();
   assert.equal(await catalog.jobs.get(old.projectId, old.jobId), undefined);
   assert.notEqual(await catalog.jobs.get(kept.projectId, kept.jobId), undefined);
 });
@@ -43,6 +54,7 @@ it('forgets audit traces that are old, and only those', async () => {
   await using database = await makeSqlite();
   const catalog = await database.open();
   const sweepTrash = async () => ({ deletedCount: 0 });
+  const tokenKeys = makeTokenKeys(catalog);
   const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger: silentLogger, sweepTrash });
   const retention = new RetentionRunner({ catalog, clock, logger: silentLogger, wakeJobs: () => undefined });
   const projectId = newHexId<ProjectId>();
@@ -51,7 +63,7 @@ it('forgets audit traces that are old, and only those', async () => {
   for (const ageMs of [TRACE_KEEP_DAYS * DAY_MS + 1, TRACE_KEEP_DAYS * DAY_MS]) {
     await recordTrace(catalog, { ...event, resourceId: newUuid(), createdAt: NOW_AT - ageMs });
   }
-  await new Upkeep({ catalog, sweeper, retention, clock, logger: silentLogger }).runOnce();
+  await new Upkeep({ catalog, drivers, sweeper, retention, labels, tokenKeys, clock, logger: silentLogger }).runOnce();
   const { items } = await catalog.traces.list({ projectId }, { limit: 10 });
   assert.deepEqual(
     items.map(({ createdAt, userId, resourceType }) => [createdAt, userId, resourceType]),
@@ -88,4 +100,18 @@ it('sweeps one project at a time, each request anew, whatever the one before met
   );
   assert.equal(calls, 3);
   assert.deepEqual(warnings, []);
+});
+
+it('forgets revocations of tokens that have expired, and only those', async () => {
+  await using database = await makeSqlite();
+  const catalog = await database.open();
+  const sweepTrash = async () => ({ deletedCount: 0 });
+  const tokenKeys = makeTokenKeys(catalog);
+  const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger: silentLogger, sweepTrash });
+  const retention = new RetentionRunner({ catalog, clock, logger: silentLogger, wakeJobs: () => undefined });
+  await catalog.users.revokeToken('dead', NOW_AT - 1);
+  await catalog.users.revokeToken('alive', NOW_AT + 1);
+  await new Upkeep({ catalog, drivers, sweeper, retention, labels, tokenKeys, clock, logger: silentLogger }).runOnce();
+  assert.equal(await catalog.users.isTokenRevoked('dead'), false);
+  assert.equal(await catalog.users.isTokenRevoked('alive'), true);
 });

@@ -11,7 +11,8 @@ import {
 } from '../../../src/services/volume-rules.ts';
 import { sampleVolume } from './samples.ts';
 
-const idle = { isBeingBackedUp: false };
+const idle = { isBeingBackedUp: false, isBeingCopied: false };
+const free = { ...idle, isJobOpen: false };
 
 describe('planVolumeSize', () => {
   it('is the size asked for, or exactly that of the source', () => {
@@ -39,50 +40,58 @@ describe('planExtension', () => {
 describe('requireVolumeDeletable', () => {
   it('follows the states of the contract', () => {
     for (const status of ['available', 'error', 'error_restoring', 'error_extending'] satisfies VolumeStatus[]) {
-      requireVolumeDeletable(sampleVolume({ status }), idle, { force: false });
+      requireVolumeDeletable(sampleVolume({ status }), free, { force: false });
     }
     for (const status of ['in-use', 'error_deleting'] satisfies VolumeStatus[]) {
       const volume = sampleVolume({ status });
-      assert.throws(() => requireVolumeDeletable(volume, idle, { force: false }), { code: 'VOLUME_STATE_FORBIDS' });
-      requireVolumeDeletable(volume, idle, { force: true });
+      assert.throws(() => requireVolumeDeletable(volume, free, { force: false }), { code: 'VOLUME_STATE_FORBIDS' });
+      requireVolumeDeletable(volume, free, { force: true });
     }
   });
 
   it('never takes a disk away from a running operation, not even by force', () => {
-    for (const status of [
-      'creating',
-      'restoring-backup',
-      'backing-up',
-      'extending',
-      'deleting',
-    ] satisfies VolumeStatus[]) {
+    const refused = { code: 'VOLUME_STATE_FORBIDS' };
+    const force = { force: true };
+    for (const status of ['restoring-backup', 'backing-up', 'deleting', 'error'] satisfies VolumeStatus[]) {
       const volume = sampleVolume({ status });
-      assert.throws(() => requireVolumeDeletable(volume, idle, { force: true }), { code: 'VOLUME_STATE_FORBIDS' });
+      assert.throws(() => requireVolumeDeletable(volume, { ...free, isJobOpen: true }, force), refused);
+      requireVolumeDeletable(volume, free, force);
     }
-    const use = { isBeingBackedUp: true };
-    assert.throws(() => requireVolumeDeletable(sampleVolume(), use, { force: true }), { code: 'VOLUME_STATE_FORBIDS' });
+    assert.throws(() => requireVolumeDeletable(sampleVolume({ status: 'extending' }), free, force), refused);
+    const making = sampleVolume({ status: 'creating', source: '' });
+    assert.throws(() => requireVolumeDeletable(making, free, force), refused);
+    // It has a disk: an admin has set the state by hand.
+    requireVolumeDeletable(sampleVolume({ status: 'creating' }), free, force);
+    assert.throws(() => requireVolumeDeletable(sampleVolume(), { ...free, isBeingBackedUp: true }, force), refused);
   });
 });
 
 describe('requireVolumeResettable', () => {
-  const free = { isJobOpen: false };
+  const refused = { code: 'VOLUME_STATE_FORBIDS_RESET' };
+  const use = { isJobOpen: false, isAttached: false };
 
   it('leads out of every state that nothing is going to end', () => {
     for (const status of ['error_restoring', 'error_extending', 'error_deleting', 'error', 'in-use', 'backing-up']) {
       // The cast: the literals above are states.
-      requireVolumeResettable(sampleVolume({ status: status as VolumeStatus }), free, 'available');
+      requireVolumeResettable(sampleVolume({ status: status as VolumeStatus }), use, 'available');
     }
   });
 
   it('refuses while something is at work on it, and use of a volume without a disk', () => {
-    const refused = { code: 'VOLUME_STATE_FORBIDS_RESET' };
-    assert.throws(() => requireVolumeResettable(sampleVolume(), { isJobOpen: true }, 'error'), refused);
-    for (const status of ['creating', 'extending'] satisfies VolumeStatus[]) {
-      assert.throws(() => requireVolumeResettable(sampleVolume({ status }), free, 'error'), refused);
-    }
+    assert.throws(() => requireVolumeResettable(sampleVolume(), { ...use, isJobOpen: true }, 'error'), refused);
+    assert.throws(() => requireVolumeResettable(sampleVolume({ status: 'extending' }), use, 'error'), refused);
+    const making = sampleVolume({ status: 'creating', source: '' });
+    assert.throws(() => requireVolumeResettable(making, use, 'error'), refused);
     const diskless = sampleVolume({ status: 'error', source: '' });
-    assert.throws(() => requireVolumeResettable(diskless, free, 'available'), refused);
-    requireVolumeResettable(diskless, free, 'error');
+    assert.throws(() => requireVolumeResettable(diskless, use, 'available'), refused);
+    requireVolumeResettable(diskless, use, 'error');
+  });
+
+  it('agrees with the attachments that there are', () => {
+    assert.throws(() => requireVolumeResettable(sampleVolume(), use, 'in-use'), refused);
+    const attached = { ...use, isAttached: true };
+    requireVolumeResettable(sampleVolume({ status: 'error' }), attached, 'in-use');
+    assert.throws(() => requireVolumeResettable(sampleVolume({ status: 'error' }), attached, 'available'), refused);
   });
 });
 
@@ -92,8 +101,11 @@ describe('requireVolumeAtRest', () => {
     assert.throws(() => requireVolumeAtRest(sampleVolume({ status: 'in-use' }), idle), {
       code: 'VOLUME_STATE_FORBIDS',
     });
-    assert.throws(() => requireVolumeAtRest(sampleVolume(), { isBeingBackedUp: true }), {
+    assert.throws(() => requireVolumeAtRest(sampleVolume(), { isBeingBackedUp: true, isBeingCopied: false }), {
       code: 'VOLUME_STATE_FORBIDS',
+    });
+    assert.throws(() => requireVolumeAtRest(sampleVolume(), { isBeingBackedUp: false, isBeingCopied: true }), {
+      code: 'VOLUME_BEING_COPIED',
     });
   });
 });

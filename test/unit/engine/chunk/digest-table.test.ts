@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { DigestTable, RecentDigests } from '../../../../src/engine/chunk/digest-table.ts';
@@ -44,4 +45,15 @@ test('recent digests are kept for at least half the capacity and given up after 
     for (let back = 0; back < 10 && back <= n; back += 1) assert.equal(recent.find(digestOf(n - back), 0), n - back);
     if (n >= 20) assert.equal(recent.find(digestOf(n - 20), 0), undefined);
   }
+});
+
+test('recent digests are all found while their table grows to its bound', () => {
+  const recent = new RecentDigests(20_000);
+  const digests = Array.from({ length: 10_000 }, (_, i) => hash('sha256', String(i), 'buffer'));
+  digests.forEach((digest, i) => {
+    recent.insert(digest, 0, i);
+  });
+  digests.forEach((digest, i) => {
+    assert.equal(recent.find(digest, 0), i);
+  });
 });

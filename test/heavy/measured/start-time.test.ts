@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PROJECT_ROOT, withoutSettings } from '../support/live-service.ts';
-import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { PROJECT_ROOT, withoutSettings } from '../../support/live-service.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const GOAL_MS = 3000;
 const RUN_COUNT_MAX = 6;

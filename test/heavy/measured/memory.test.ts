@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { GIB, MIB } from '../../src/core/bytes.ts';
-import { assertSameImage, makeImage, noise, overwrite } from '../support/disk-files.ts';
-import { LiveService } from '../support/live-service.ts';
-import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { GIB, MIB } from '../../../src/core/bytes.ts';
+import { assertSameImage, makeImage, noise, overwrite } from '../../support/disk-files.ts';
+import { LiveService } from '../../support/live-service.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const PEAK_MAX_BYTES = 400 * MIB;
 const skip = await readFile('/proc/self/status').then(

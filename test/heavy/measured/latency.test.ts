@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { GIB } from '../../src/core/bytes.ts';
-import { makeImage } from '../support/disk-files.ts';
-import { LiveService } from '../support/live-service.ts';
-import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { GIB } from '../../../src/core/bytes.ts';
+import { makeImage } from '../../support/disk-files.ts';
+import { LiveService } from '../../support/live-service.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const GOAL_MS = 50;
 const REQUESTS_PER_S = 50;

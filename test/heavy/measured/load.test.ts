@@ -2,10 +2,10 @@
 // be lost, nothing may hang, and in the end every state is one that rests and the quota counts what is there.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '../../src/core/ports.ts';
-import { asList, at, type LiveAnswer, type LiveApi, waitFor } from '../support/live-api.ts';
-import { LiveService } from '../support/live-service.ts';
-import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { systemClock } from '../../../src/core/ports.ts';
+import { asList, at, type LiveAnswer, type LiveApi, waitFor } from '../../support/live-api.ts';
+import { LiveService } from '../../support/live-service.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const CLIENT_COUNT = 50;
 const VOLUME_COUNT = 20;

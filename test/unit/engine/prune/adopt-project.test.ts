@@ -1,0 +1,145 @@
+// Adoption: a catalog that is older than its store, or another one, takes over what is there.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type CatalogId, newUuid, type ObjectId } from '../../../../src/core/ids.ts';
+import { packObjectName, recordName } from '../../../../src/core/object-names.ts';
+import { adoptProject } from '../../../../src/engine/prune/adopt-project.ts';
+import { EngineBench } from '../../../support/engine-bench.ts';
+import type { MemoryLedger } from '../../../support/memory-ledger.ts';
+import { assertNothingElseStored, assertRestores, makeDisk, prune, signal } from './prune-bench.ts';
+
+const NONE = new Map<number, number>();
+
+const adopt = (bench: EngineBench) => adoptProject(bench.repository, bench.projectId, {}, signal);
+
+/** As if the catalog were of a time before these backups, with all their packs. */
+function forget(
+  ledger: MemoryLedger,
+  written: { commit: { backupId: never; attemptId: never; packs: readonly { packId: never }[] } },
+) {
+  ledger.backups.delete(written.commit.backupId);
+  ledger.forgetAttempt(written.commit.attemptId);
+  for (const { packId } of written.commit.packs) ledger.packs.delete(packId);
+}
+
+test('1.7, 1.9 a store that is ahead stops deleting until adopted, and what only it knows comes back', async () => {
+  await using bench = await EngineBench.start();
+  const first = await bench.backUp(await makeDisk(bench, 'disk', 40, NONE));
+  const path = await makeDisk(bench, 'later', 40, new Map([[3, 1]]));
+  const second = await bench.backUp(path);
+  const project = await bench.repository.openProject(bench.projectId);
+  const catalogId = await bench.ledger.catalogId();
+  await bench.repository.writeEpoch(project, { catalogId, epoch: 7 });
+  forget(bench.ledger, second as never);
+  await bench.ledger.deleteBackup(first.commit.backupId);
+  await assert.rejects(prune(bench), { code: 'EPOCH_CONFLICT' });
+  await assert.rejects(bench.write(path), { code: 'EPOCH_CONFLICT' });
+  const report = await adopt(bench);
+  const { backupId, attemptId } = second.commit;
+  assert.deepEqual([report.adopted, report.refused, report.epoch], [[{ backupId, attemptId }], [], 8]);
+  await assertRestores(bench, backupId, path);
+  // Swept again, but not condemned for a week.
+  const quiet = await prune(bench);
+  assert.deepEqual([quiet.sweptCount, quiet.condemnedCount], [1, 0]);
+  bench.ledger.quarantines.clear();
+  await prune(bench, { compactShare: 0.01 });
+  await assertRestores(bench, backupId, path);
+  await assertNothingElseStored(bench);
+});
+
+test('a store of another catalog is taken over, and that one can write no more', async () => {
+  await using bench = await EngineBench.start();
+  await bench.backUp(await makeDisk(bench, 'disk', 8, NONE));
+  const project = await bench.repository.openProject(bench.projectId);
+  await bench.repository.writeEpoch(project, { catalogId: newUuid<CatalogId>(), epoch: 3 });
+  await assert.rejects(bench.repository.checkEpoch(project), { code: 'EPOCH_CONFLICT' });
+  const report = await adopt(bench);
+  assert.deepEqual([report.soundCount, report.epoch], [1, 4]);
+  const stored = await bench.repository.checkEpoch(project);
+  assert.deepEqual(stored, { catalogId: await bench.ledger.catalogId(), epoch: 4 });
+});
+
+test('2.1 a record that is not whole is not adopted, and says why', async () => {
+  await using bench = await EngineBench.start();
+  const written = await bench.backUp(await makeDisk(bench, 'disk', 40, NONE));
+  const [data] = written.commit.packs;
+  const row = data && bench.ledger.packs.get(data.packId);
+  assert(row);
+  forget(bench.ledger, written as never);
+  await bench.store.delete([packObjectName(bench.projectId, row)]);
+  const report = await adopt(bench);
+  assert.deepEqual(report.adopted, []);
+  assert.deepEqual(
+    report.refused.map(({ backupId }) => backupId),
+    [written.commit.backupId],
+  );
+  assert.match(report.refused[0]?.reason ?? '', /pack/);
+});
+
+test('2.4 a listing that lags is not believed before two agree', async () => {
+  await using bench = await EngineBench.start();
+  const first = await bench.backUp(await makeDisk(bench, 'disk', 8, NONE));
+  const second = await bench.backUp(await makeDisk(bench, 'later', 8, new Map([[1, 9]])));
+  forget(bench.ledger, second as never);
+  const hidden = recordName(bench.projectId, second.commit.backupId, second.commit.attemptId);
+  let listings = 0;
+  const list = bench.store.list.bind(bench.store);
+  bench.store.list = async function* (prefix, abort) {
+    if (prefix.endsWith('/backups/')) listings += 1;
+    for await (const object of list(prefix, abort)) if (listings > 1 || object.name !== hidden) yield object;
+  };
+  const report = await adopt(bench);
+  assert.deepEqual([report.soundCount, report.adopted.length], [1, 1]);
+  assert.equal(listings, 5);
+  await assertRestores(bench, first.commit.backupId, bench.path('disk'));
+});
+
+test('a pack that was compacted in the time that is forgotten is read from the object that is there', async () => {
+  await using bench = await EngineBench.start();
+  const first = await bench.backUp(await makeDisk(bench, 'disk', 64, NONE));
+  const path = await makeDisk(bench, 'later', 64, new Map(Array.from({ length: 40 }, (_, i) => [i, 7000 + i])));
+  const second = await bench.backUp(path);
+  await bench.ledger.deleteBackup(first.commit.backupId);
+  const before = new Map([...bench.ledger.packs].map(([packId, pack]) => [packId, { ...pack }]));
+  assert.equal((await prune(bench)).compactedCount, 1);
+  // The catalog of before: it names an object that is gone, and an object that never will be.
+  for (const [packId, pack] of before) bench.ledger.packs.set(packId, { ...pack, nextObjectId: newUuid<ObjectId>() });
+  bench.ledger.condemned.clear();
+  const report = await adopt(bench);
+  assert.equal(report.repairedCount, 1);
+  assert.deepEqual([report.soundCount, report.unreadable], [1, []]);
+  await assertRestores(bench, second.commit.backupId, path);
+});
+
+test('a known backup whose record is gone is told, shown, and stays a root', async () => {
+  await using bench = await EngineBench.start();
+  const written = await bench.backUp(await makeDisk(bench, 'disk', 8, NONE));
+  const { backupId, attemptId } = written.commit;
+  await bench.store.delete([recordName(bench.projectId, backupId, attemptId)]);
+  const report = await adopt(bench);
+  assert.deepEqual(
+    report.unreadable.map((record) => record.backupId),
+    [backupId],
+  );
+  assert.equal(bench.ledger.unreadable.has(backupId), true);
+  assert.equal((await bench.ledger.listRoots(bench.projectId)).length, 1);
+});
+
+test('what was committed in the time that is forgotten is adopted, though its job seems to have failed', async () => {
+  await using bench = await EngineBench.start();
+  const path = await makeDisk(bench, 'disk', 40, NONE);
+  const written = await bench.write(path);
+  const project = await bench.repository.openProject(bench.projectId);
+  // Committed there, swept there; here the job is found running, and fails since nothing may be written.
+  await bench.repository.writeEpoch(project, { catalogId: await bench.ledger.catalogId(), epoch: 9 });
+  await bench.ledger.failBackup(written.claim);
+  const report = await adopt(bench);
+  assert.deepEqual(
+    report.adopted.map(({ backupId }) => backupId),
+    [written.commit.backupId],
+  );
+  bench.ledger.quarantines.clear();
+  await prune(bench);
+  await assertRestores(bench, written.commit.backupId, path);
+  await assertNothingElseStored(bench);
+});
