@@ -1,35 +1,14 @@
 // Times the lists of a project with 10,000 backups and 200 policies, over HTTP on one connection: a real server process
 // and SQLite. Run: node bench/lists.ts
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LiveService } from '../test/support/live-service.ts';
 import { makeTemporaryFolder } from '../test/support/temporary-folder.ts';
+import { multiplyRows } from './support/multiply-rows.ts';
 
 const BACKUP_COUNT = 10_000;
 const POLICY_COUNT = 200;
 const ROUNDS = 60;
-
-/** Enters copies of the row of `table` named `first`: each with its own id and name, a second older than the last. */
-function multiply(database: DatabaseSync, table: string, idColumn: string, count: number): void {
-  const columns = database.prepare(`pragma table_info(${table})`).all() as { name: string }[];
-  const values = columns.map(({ name }) => {
-    if (name === idColumn) return '?';
-    if (name === 'name') return "'copy-' || ?";
-    return name === 'created_at' ? `${name} - 1000 * ?` : name;
-  });
-  const sql = `insert into ${table} select ${values.join(', ')} from (select * from ${table} where name = 'first')`;
-  const insert = database.prepare(sql);
-  database.exec('begin');
-  for (let index = 1; index < count; index += 1) {
-    const parameters = columns.flatMap<string | number>(({ name }) => {
-      if (name === idColumn) return [randomUUID()];
-      return name === 'name' || name === 'created_at' ? [index] : [];
-    });
-    insert.run(...parameters);
-  }
-  database.exec('commit');
-}
 
 await using temporary = await makeTemporaryFolder();
 const { path: folder } = temporary;
@@ -45,8 +24,8 @@ const { path: folder } = temporary;
   await api.must('POST', '/v2/{p}/backuppolicy', { body });
 }
 const database = new DatabaseSync(join(folder, 'data', 'catalog.sqlite'));
-multiply(database, 'backups', 'backup_id', BACKUP_COUNT);
-multiply(database, 'policies', 'policy_id', POLICY_COUNT);
+multiplyRows(database, 'backups', 'backup_id', BACKUP_COUNT);
+multiplyRows(database, 'policies', 'policy_id', POLICY_COUNT);
 database.close();
 
 await using service = await LiveService.start({ folder });

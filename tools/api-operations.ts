@@ -25,7 +25,6 @@ export const GROUPS = [
 export type Group = (typeof GROUPS)[number];
 
 const PROJECT = '{project_id}';
-const NO_SNAPSHOTS = 'Volumes have no snapshots of their own yet; every backup takes an internal one.';
 const NO_QUOTA_SETS = 'Not offered yet: quotas are settings of the service; see operation 5 for usage.';
 const NOT_YET = 'Not offered yet.';
 
@@ -53,7 +52,7 @@ function list(
 }
 
 const BACKUPS = list('Backups and jobs', [
-  [1, 'Create a backup', vbs('POST', '/cloudbackups'), `\`snapshot_id\`: always unknown (404). ${NO_SNAPSHOTS}`],
+  [1, 'Create a backup', vbs('POST', '/cloudbackups')],
   [2, 'Delete a backup, deprecated form', vbs('POST', '/cloudbackups/{backup_id}')],
   [3, 'Delete a backup', vbs('DELETE', '/cloudbackups/{backup_id}')],
   [4, 'Restore a backup', vbs('POST', '/cloudbackups/{backup_id}/restore')],
@@ -99,17 +98,17 @@ const BACKUP_TAGS = list('Tags of backups', [
 
 const UPDATE = [...native3('PUT', '/backups/{backup_id}')];
 const NATIVE_BACKUPS = list('Native backups', [
-  [40, 'Create a backup', native('POST', '/backups'), `\`snapshot_id\`: always unknown (404). ${NO_SNAPSHOTS}`],
+  [40, 'Create a backup', native('POST', '/backups')],
   [41, 'List backups', native('GET', '/backups')],
   [42, 'List backups with details', native('GET', '/backups/detail')],
   [43, 'Show a backup', native('GET', '/backups/{backup_id}')],
   [44, "Show a backup, on the VBS reference's path", native3('GET', '/native/backups/{backup_id}')],
   [45, 'Delete a backup', native('DELETE', '/backups/{backup_id}')],
   [46, 'Restore a backup', native('POST', '/backups/{backup_id}/restore')],
-  [47, 'Rename or describe a backup', UPDATE, NOT_YET],
-  [48, 'Reset the status, delete by force', native('POST', '/backups/{backup_id}/action'), NOT_YET],
-  [49, 'Export the record of a backup', native('GET', '/backups/{backup_id}/export_record'), NOT_YET],
-  [50, 'Import the record of a backup', native('POST', '/backups/import_record'), NOT_YET],
+  [47, 'Rename or describe a backup', UPDATE],
+  [48, 'Reset the status, delete by force', native('POST', '/backups/{backup_id}/action')],
+  [49, 'Export the record of a backup', native('GET', '/backups/{backup_id}/export_record')],
+  [50, 'Import the record of a backup', native('POST', '/backups/import_record')],
   [
     51,
     'The same below `/native`',
@@ -121,12 +120,11 @@ const NATIVE_BACKUPS = list('Native backups', [
       ...native3('GET', '/native/backups/{backup_id}/export_record'),
       ...native3('POST', '/native/backups/import_record'),
     ],
-    'Without operations 47 to 50.',
   ],
 ]);
 
 const VOLUMES = list('Volumes and the rest of the native API', [
-  [60, 'Create a volume', native('POST', '/volumes'), 'Empty or from a backup; not from snapshots, volumes or images.'],
+  [60, 'Create a volume', native('POST', '/volumes'), 'Not from images.'],
   [61, 'List volumes', native('GET', '/volumes', '/volumes/detail')],
   [62, 'Totals of volumes', native3('GET', '/volumes/summary'), NOT_YET],
   [63, 'Show, rename, delete a volume', native('GET PUT DELETE', '/volumes/{id}')],
@@ -141,10 +139,10 @@ const VOLUMES = list('Volumes and the rest of the native API', [
     'Metadata of a volume',
     [...native('GET POST PUT', '/volumes/{id}/metadata'), ...native('GET PUT DELETE', '/volumes/{id}/metadata/{key}')],
   ],
-  [66, 'Create a snapshot', native('POST', '/snapshots'), NO_SNAPSHOTS],
-  [67, 'List snapshots', native('GET', '/snapshots', '/snapshots/detail'), NO_SNAPSHOTS],
-  [68, 'Show, rename, delete a snapshot', native('GET PUT DELETE', '/snapshots/{id}'), NO_SNAPSHOTS],
-  [69, 'Actions on a snapshot', native('POST', '/snapshots/{id}/action'), NO_SNAPSHOTS],
+  [66, 'Create a snapshot', native('POST', '/snapshots')],
+  [67, 'List snapshots', native('GET', '/snapshots', '/snapshots/detail')],
+  [68, 'Show, rename, delete a snapshot', native('GET PUT DELETE', '/snapshots/{id}')],
+  [69, 'Actions on a snapshot', native('POST', '/snapshots/{id}/action')],
   [
     70,
     'Metadata of a snapshot',
@@ -152,7 +150,6 @@ const VOLUMES = list('Volumes and the rest of the native API', [
       ...native('GET POST PUT', '/snapshots/{id}/metadata'),
       ...native('GET PUT DELETE', '/snapshots/{id}/metadata/{key}'),
     ],
-    NO_SNAPSHOTS,
   ],
   [71, 'Volume types', native('GET', '/types', '/types/{id}', '/types/default')],
   [
@@ -228,25 +225,14 @@ const VOLUMES = list('Volumes and the rest of the native API', [
 const IDENTITY = list('Identity and discovery', [
   [90, 'Versions', on([''], 'GET', ['/', '/v1', '/v2', '/v3'])],
   [91, 'Versions of identity', on([''], 'GET', ['/identity', '/identity/v3'])],
-  [
-    92,
-    'Issue a token',
-    identity('POST', '/auth/tokens'),
-    'Methods `password` and `token`, no application credentials.',
-  ],
+  [92, 'Issue a token', identity('POST', '/auth/tokens')],
   [93, 'Validate, revoke a token', identity('GET HEAD DELETE', '/auth/tokens')],
   [
     94,
     'Catalog, projects and domains of the caller',
     identity('GET', '/auth/catalog', '/auth/projects', '/auth/domains'),
-    'Without `/auth/domains`: there is one domain, `default`.',
   ],
-  [
-    95,
-    'Projects, users, domains',
-    identity('GET', '/projects', '/projects/{id}', '/users/{id}', '/domains'),
-    'Projects only; users and domains are not shown.',
-  ],
+  [95, 'Projects, users, domains', identity('GET', '/projects', '/projects/{id}', '/users/{id}', '/domains')],
 ]);
 
 export const OPERATIONS: readonly Operation[] = [

@@ -8,7 +8,6 @@ const ONE_TRANSACTION =
   'Rows are read in the transaction that decides; when it fails, the answer is 500 or 503 as such.';
 const SNAPSHOT_IN_ENGINE = "The snapshot is the driver's and internal; when it cannot be made, the code is 0017.";
 const NO_STORAGE_TIERS = 'Quotas do not tell types of storage apart: the codes are 0080 and 0081.';
-const NO_VOLUME_QUOTA = 'A backup uses no volume and no snapshot of the project.';
 const NO_IMAGES = 'There is no image service here, so nothing is ever made of a backup but volumes.';
 const NO_DELEGATION = 'Nothing is delegated: the service reads disks and keys by itself.';
 const NO_SUCH_STORAGE = 'Every volume that the service knows can be backed up.';
@@ -36,16 +35,10 @@ export const UNUSED_CODES: readonly UnusedCodes[] = [
   { codes: code('VolumeBackup', '0043'), meaning: 'volume or backup lookup failed', reason: ONE_TRANSACTION },
   { codes: code('VolumeBackup', '0053'), meaning: 'dedicated-storage volume', reason: NO_SUCH_STORAGE },
   {
-    codes: code('VolumeBackup', '0062'),
-    meaning: 'snapshot in state error',
-    reason: 'Projects have no snapshots of their own yet: every `snapshot_id` is unknown (0020).',
-  },
-  {
     codes: code('VolumeBackup', '0071 0072 0073 0074 0075 0076 0077 0078 0079'),
     meaning: 'quotas of SAS, SATA and SSD volumes and snapshots',
     reason: NO_STORAGE_TIERS,
   },
-  { codes: code('VolumeBackup', '0082 0083 0084'), meaning: 'volume and snapshot quotas', reason: NO_VOLUME_QUOTA },
   {
     codes: code('VolumeBackup', '0100'),
     meaning: 'sub-job could not be queued',
@@ -74,11 +67,6 @@ export const UNUSED_CODES: readonly UnusedCodes[] = [
   {
     codes: code('AutoBackup', '0217'),
     meaning: 'snapshot quota short',
-    reason: 'Snapshots are internal and have no quota.',
-  },
-  {
-    codes: code('AutoBackup', '9002'),
-    meaning: 'identity backend failed',
-    reason: 'Users and tokens are in the catalog; when it cannot be reached, nothing else can be done either (503).',
+    reason: 'Snapshots that backups work from have no quota.',
   },
 ];
