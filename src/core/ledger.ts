@@ -1,7 +1,20 @@
 // What the engine asks of the catalog (src/engine/README.md): rows before bytes, uses and pins before reading what
 // others own. Every call is one short transaction under the row lock of the project, fenced by the job's attempt: when
 // a newer attempt has taken the job, or the job has ended, the call throws JOB_FENCED and changes nothing.
-import type { AttemptId, BackupId, CatalogId, JobId, KeyId, ObjectId, PackId, ProjectId, VolumeId } from './ids.ts';
+import type {
+  AttemptId,
+  BackupId,
+  CatalogId,
+  JobId,
+  KeyId,
+  ObjectId,
+  PackId,
+  PolicyId,
+  ProjectId,
+  SnapshotId,
+  UserId,
+  VolumeId,
+} from './ids.ts';
 
 /** A worker's right to act for a job. */
 export type JobClaim = { readonly jobId: JobId; readonly attempt: number; readonly projectId: ProjectId };
@@ -89,6 +102,21 @@ export type BackupCommit = {
   readonly usedPackIds: readonly PackId[];
   /** State of the disk that the next backup may compare extents with, as its driver describes it. */
   readonly baseline?: BaselineState | undefined;
+  /** When the record was sealed, epoch ms: the backup shows it as its last change, so that a rebuild can too. */
+  readonly recordedAt?: number | undefined;
+};
+
+/** Who asked for a backup, and how: what neither its data nor its volume says. */
+export type BackupOrigin = {
+  readonly userId: UserId;
+  /** The policy that made it; null: made by hand. */
+  readonly policyId: PolicyId | null;
+  readonly dialect: 'vbs' | 'native';
+  readonly container: string | null;
+  readonly availabilityZone: string | null;
+  /** The user's snapshot that was backed up instead of the volume. */
+  readonly snapshotId: SnapshotId | null;
+  readonly isIncrementalRequested: boolean;
 };
 
 /** A wrapped key as it is kept in the catalog too (docs/repository-format.md, "Keys"). */
@@ -232,6 +260,11 @@ export type PruneLedger = {
   listLivePacks(projectId: ProjectId, afterNumber: number, limit: number): Promise<readonly LivePack[]>;
   /** One transaction: checks that every root is marked, then condemns what is not marked in packs without uses. */
   condemnSlots(projectId: ProjectId, request: CondemnRequest, nowAt: number): Promise<CondemnOutcome>;
+  /**
+   * Puts a stored version of a pack that no row names into the trash, if `objectId` is still the current object of its
+   * pack, live, without bad slots, and read as a whole since it became that; never in the quarantine.
+   */
+  retireSpare(projectId: ProjectId, spare: PackLocation, objectId: ObjectId, nowAt: number): Promise<boolean>;
   /** Instant until which nothing may be condemned, if it is ahead. */
   readQuarantine(projectId: ProjectId): Promise<number | undefined>;
   /** Compactions that were cut short: what they may have written goes into the trash. */
@@ -279,6 +312,12 @@ export type AdoptedBackup = {
   /** Of the volume when it was backed up; absent in records of earlier versions. */
   readonly isVolumeBootable?: boolean | undefined;
   readonly volumeMetadata?: Readonly<Record<string, string>> | undefined;
+  /** These three are absent in records of earlier versions; a label may have them. */
+  readonly origin?: BackupOrigin | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly recordedAt?: number | undefined;
+  /** Whose record it stands on, when that is another backup's. */
+  readonly recordBackupId?: BackupId | undefined;
   /** Of both kinds; those that the catalog has rows of too. */
   readonly packs: readonly AdoptedPack[];
 };
@@ -289,12 +328,14 @@ export type AdoptionLedger = {
   quarantine(projectId: ProjectId, untilAt: number): Promise<void>;
   /**
    * Makes `to` the current object of a live pack whose row still names `fromObjectId`, which is gone from the store.
-   * False, and nothing changed, when it does not, or when `to` is in the trash.
+   * False, and nothing changed, when it does not, or when `to` is in the trash. `fromTrash`: it is taken out of there;
+   * only while the epoch keeps every sweep from running.
    */
   repairPack(
     projectId: ProjectId,
     fromObjectId: ObjectId,
     to: PackLocation & { readonly presentCount: number; readonly storedBytes: number },
+    options?: { readonly fromTrash: boolean },
   ): Promise<boolean>;
   /**
    * One transaction: rows of packs that have none, and the backup, available. A text, and nothing changed, when it
@@ -322,7 +363,7 @@ export type AdoptionLedger = {
   applyLabels(projectId: ProjectId, labels: readonly BackupLabel[]): Promise<number>;
 };
 
-/** What may change of a backup after it was made (docs/repository-format.md, "Labels"). */
+/** What a record does not say of its backup, or not as it is now (docs/repository-format.md, "Labels"). */
 export type BackupLabel = {
   readonly backupId: BackupId;
   /** From 1; a higher one replaces a lower one. */
@@ -331,6 +372,12 @@ export type BackupLabel = {
   readonly description: string | null;
   readonly tags: readonly { readonly key: string; readonly value: string }[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** Absent in labels of earlier versions, as the next. */
+  readonly origin?: BackupOrigin | undefined;
+  /** When the backup was last changed, epoch ms. */
+  readonly updatedAt?: number | null | undefined;
+  /** The record that an imported backup stands on, and when it was imported. */
+  readonly imported?: (RecordReference & { readonly createdAt: number }) | undefined;
 };
 
 /** Labels that changed in the catalog and are to be written to the store. */

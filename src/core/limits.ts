@@ -21,6 +21,8 @@ export const RECORD_SIZE_MAX_BYTES = 4 * MIB;
 /** Characters of an object's name and of one of its segments: what every file system takes. */
 export const OBJECT_NAME_MAX = 512;
 export const OBJECT_NAME_SEGMENT_MAX = 255;
+/** Written by a restore before the disk is asked to take it: a second of a slow disk, and little memory beside it. */
+export const RESTORE_WRITE_BACK_BYTES = 64 * MIB;
 /** Files that a folder store keeps open for reading: more than the packs one restore reads from at a time. */
 export const STORE_OPEN_FILE_MAX = 64;
 /** Folders that a folder store remembers to be durable: about 20 projects' worth, 1 MiB. */
@@ -167,3 +169,7 @@ export const DELETE_RETRY_MS = 1000;
 export const SERVER_CLOSE_MS = 5000;
 /** Time between two rounds of the scrub: each reads what is due of a day's work, so that it is never noticed. */
 export const SCRUB_ROUND_MS = 15 * 60 * 1000;
+/** Part of its time that a round of the scrub may spend on giving way: in the rest it has to read what is due. */
+export const SCRUB_YIELD_SHARE = 0.5;
+/** Bytes a second that scrubs and compactions go on with, whatever else does: a second's wait for a read of 8 MiB. */
+export const BACKGROUND_MIN_BYTES_PER_SECOND = 8 * MIB;

@@ -234,6 +234,8 @@ export type Message = {
   readonly errorCode: string;
   readonly detail: string;
   readonly jobId: JobId | null;
+  /** Of the request that asked for what failed; null when the service did it by itself. */
+  readonly requestId: string | null;
   readonly createdAt: number;
 };
 

@@ -95,7 +95,7 @@ export class Throttle {
   }
 }
 
-/** Of one host: what it reads from disks and, for checks, from the repository; what it writes to disks. */
+/** Of one host: what it reads from and writes to its disks, or to the repository. */
 export type Throttles = { readonly read: Throttle; readonly write: Throttle };
 
 const UNTHROTTLED = new Throttle({ schedule: [], clock: { now: () => 0 } });
@@ -115,6 +115,7 @@ function localMinuteOfDay(nowAt: number): number {
   return now.getHours() * 60 + now.getMinutes();
 }
 
-async function sleepFor(delayMs: number, signal?: AbortSignal): Promise<void> {
+/** @throws the signal's reason */
+export async function sleepFor(delayMs: number, signal?: AbortSignal): Promise<void> {
   await setTimeout(delayMs, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
 }

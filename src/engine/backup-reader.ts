@@ -51,21 +51,24 @@ export class BackupReader {
     if (open) yield open;
   }
 
-  /** Bytes [offset, offset + length) of the backup, which must lie inside it. @throws DATA_CORRUPT, STORAGE_IO */
-  async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
+  /**
+   * Bytes [offset, offset + length) of the backup, which must lie inside it.
+   * @throws DATA_CORRUPT, STORAGE_IO; the signal's reason
+   */
+  async read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Buffer> {
     const result = Buffer.alloc(lengthBytes);
     for await (const { page, ...span } of this.#pages({ offsetBytes, lengthBytes })) {
       const { fetches } = await planFetches(this.#manifest, page, span);
       for (let start = 0; start < fetches.length; start += FETCHES_AT_ONCE) {
         const batch = fetches.slice(start, start + FETCHES_AT_ONCE);
-        await Promise.all(batch.map((fetch) => this.#fetchInto(fetch, result, offsetBytes)));
+        await Promise.all(batch.map((fetch) => this.#fetchInto(fetch, result, offsetBytes, signal)));
       }
     }
     return result;
   }
 
-  async #fetchInto(wanted: Fetch, result: Buffer, resultOffset: number): Promise<void> {
-    for await (const { fetch, bytes } of readFetch(this.#repository.store, this.#manifest, wanted)) {
+  async #fetchInto(wanted: Fetch, result: Buffer, resultOffset: number, signal?: AbortSignal): Promise<void> {
+    for await (const { fetch, bytes } of readFetch(this.#repository.store, this.#manifest, wanted, signal)) {
       await this.#unsealInto(fetch, bytes, result, resultOffset);
     }
   }

@@ -1,6 +1,6 @@
 // What a backup is asked for with: the disk, the job it is done for, and what the record says of it.
 import type { BackupId, VolumeId } from '../core/ids.ts';
-import type { JobClaim } from '../core/ledger.ts';
+import type { BackupOrigin, JobClaim } from '../core/ledger.ts';
 import type { Progress, Tag } from '../core/model.ts';
 import type { VolumeSource } from '../volumes/volume.ts';
 
@@ -13,6 +13,8 @@ export type BackupDescription = {
   readonly driver: string;
   readonly isVolumeBootable?: boolean | undefined;
   readonly volumeMetadata?: Readonly<Record<string, string>> | undefined;
+  readonly origin?: BackupOrigin | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
   readonly createdAt: number;
 };
 

@@ -1,9 +1,11 @@
 // Writes a backup: reads the volume on the pipeline threads, decides here which chunks are new, stores them in packs,
 // then the pages of the manifest, then the record; each durable before the next begins. The caller commits.
 // Source: src/engine/README.md; docs/repository-format.md.
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type AttemptId, type BackupId, newUuid } from '../core/ids.ts';
 import type { BackupCommit, CommittedBackup } from '../core/ledger.ts';
+import { RECORD_SIZE_MAX_BYTES } from '../core/limits.ts';
 import { recordName } from '../core/object-names.ts';
 import type { BackupRequest } from './backup-request.ts';
 import { BackupScan } from './backup-scan.ts';
@@ -49,8 +51,8 @@ export async function writeBackup(repository: Repository, request: BackupRequest
   const tracking = await trackChanges(repository, { project, parent, baseline, source, random, signal });
   const dedup = new DedupIndex({ repository, project, claim });
   await dedup.resume();
-  const dataPacks = new PackFiller({ repository, project, claim, kind: 'data' });
-  const pagePacks = new PackFiller({ repository, project, claim, kind: 'page' });
+  const dataPacks = new PackFiller({ repository, project, claim, kind: 'data', signal });
+  const pagePacks = new PackFiller({ repository, project, claim, kind: 'page', signal });
   try {
     const manifest = new ManifestWriter({ pagePacks, parent, sizeBytes: source.sizeBytes });
     const scan = new BackupScan({ repository, parent, ...tracking, dedup, dataPacks, manifest, request });
@@ -63,6 +65,7 @@ export async function writeBackup(repository: Repository, request: BackupRequest
       parentId: parent && begun.parent?.backupId,
       isIncremental,
       storedBytes: packs.reduce((total, pack) => total + pack.storedBytes, 0),
+      recordedAt: repository.clock.now(),
     };
     const recordBytes = sealRecord({ project, request, attemptId, manifest, stored });
     // A disk that was written meanwhile must not get a record: a record that exists is whole.
@@ -129,6 +132,7 @@ function sealRecord(parts: {
     parentId: BackupId | undefined;
     isIncremental: boolean;
     storedBytes: number;
+    recordedAt: number;
   };
 }): Buffer {
   const { project, request, attemptId, manifest, stored } = parts;
@@ -148,8 +152,12 @@ function sealRecord(parts: {
     storedBytes: stored.storedBytes,
     objectCount: stored.packs.length + 1,
     dataTimestampAt: source.frozenAt,
+    recordedAt: stored.recordedAt,
   };
   const { repositoryId, projectId, keys } = project;
   const place = { repositoryId, projectId, kind: 'record', logicalId: backupId, objectId: attemptId } as const;
-  return sealObject(keys, place, encodeRecord(record, manifest.finish()));
+  const sealed = sealObject(keys, place, encodeRecord(record, manifest.finish()));
+  // Readers take a larger one for damage. What users say of a volume may add up over many requests.
+  assert(sealed.length <= RECORD_SIZE_MAX_BYTES, 'a record that could not be read again');
+  return sealed;
 }

@@ -1,5 +1,5 @@
-// Labels: what was changed of a backup after it was made, and what a project is called, so that a catalog that is made
-// anew shows the names that people gave. One small sealed object each, replaced when it changes.
+// Labels: what the record of a backup does not say, or not as it is now, and what a project is called, so that a
+// catalog made anew shows what people gave. One small sealed object each, replaced when it changes.
 // Source: docs/repository-format.md, "Labels".
 import { forEachConcurrently } from '../core/concurrency.ts';
 import { isVbsError, VbsError } from '../core/errors.ts';
@@ -22,12 +22,14 @@ export async function writeBackupLabel(
   projectId: ProjectId,
   label: BackupLabel,
 ): Promise<void> {
-  const { backupId, revision, name, description, tags, metadata } = label;
-  const fields = { format: FORMAT, backupId, revision, name, description, tags, metadata };
+  const { backupId } = label;
   const project = await repository.openProject(projectId);
   // A catalog that was put back must not replace what the newer one has written.
   await repository.checkEpoch(project);
-  await repository.store.replace(labelName(projectId, backupId), sealLabel(project, backupId, fields));
+  await repository.store.replace(
+    labelName(projectId, backupId),
+    sealLabel(project, backupId, { format: FORMAT, ...label }),
+  );
 }
 
 /** @throws OBJECT_NOT_FOUND, DATA_CORRUPT, STORAGE_IO */
@@ -43,13 +45,18 @@ export async function readBackupLabel(
   return label;
 }
 
+/** The label of a backup that stands on the record of another one. */
+export type ImportLabel = BackupLabel & { readonly imported: NonNullable<BackupLabel['imported']> };
+
 /**
  * Takes labels that are newer than what the catalog has over into it; answers how many. One that cannot be read is
- * passed over: its backup keeps the names of its record.
+ * passed over: its backup keeps the names of its record. `enterImport` is given the labels of imported backups before
+ * they are taken over, so that there is a backup to take them.
  */
 export async function applyStoredLabels(
   repository: Repository,
   project: OpenProject,
+  enterImport: (label: ImportLabel) => Promise<void>,
   signal: AbortSignal,
 ): Promise<number> {
   const { projectId } = project;
@@ -58,15 +65,23 @@ export async function applyStoredLabels(
   const flush = async (): Promise<void> => {
     const batch = labels;
     labels = [];
-    if (batch.length > 0) count += await repository.ledger.applyLabels(projectId, batch);
+    if (batch.length === 0) return;
+    // Not in one step: another flush may end meanwhile.
+    const appliedCount = await repository.ledger.applyLabels(projectId, batch);
+    count += appliedCount;
   };
   await forEachConcurrently(listLabels(repository, projectId, signal), REBUILD_READ_COUNT, async (backupId) => {
     const label = await tryRead(repository, project, backupId);
+    if (label && isOfImport(label)) await enterImport(label);
     if (label) labels.push(label);
     if (labels.length >= REBUILD_BATCH_COUNT) await flush();
   });
   await flush();
   return count;
+}
+
+function isOfImport(label: BackupLabel): label is ImportLabel {
+  return label.imported !== undefined && label.imported.recordBackupId !== label.backupId;
 }
 
 async function tryRead(

@@ -15,7 +15,13 @@ import type { PackIndex } from './pack/pack-index.ts';
 import { decompress } from './pipeline/segment-work.ts';
 import type { OpenProject } from './repository.ts';
 
-export type OpenedRecord = { readonly record: BackupRecord; readonly topPage: Page; readonly sha256: Buffer };
+export type OpenedRecord = {
+  readonly record: BackupRecord;
+  readonly topPage: Page;
+  readonly sha256: Buffer;
+  /** Of the whole object. */
+  readonly sizeBytes: number;
+};
 
 /**
  * Reads and opens a record. `expectedSha256` is absent for a record that the catalog does not know: then only its key
@@ -39,7 +45,7 @@ export async function readRecord(
   const place = { repositoryId, projectId, kind: 'record', logicalId: recordBackupId, objectId: attemptId } as const;
   const { record, topPage } = decodeRecord(unsealObject(keys, place, bytes, name), name);
   if (record.levels !== countLevels(record.sizeBytes)) throw refuse('its levels do not fit its size');
-  return { record, topPage: decodePage(topPage, record.levels - 1, name), sha256 };
+  return { record, topPage: decodePage(topPage, record.levels - 1, name), sha256, sizeBytes: bytes.length };
 }
 
 /** A page that is stored in a pack, from whichever object of it is current. @throws DATA_CORRUPT, STORAGE_IO */

@@ -6,7 +6,7 @@ import { raceSignal, Semaphore } from '../core/concurrency.ts';
 import { VbsError } from '../core/errors.ts';
 import type { BackupId, VolumeId } from '../core/ids.ts';
 import type { JobClaim } from '../core/ledger.ts';
-import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, PAGE_WALK_COUNT } from '../core/limits.ts';
+import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT, PAGE_WALK_COUNT, RESTORE_WRITE_BACK_BYTES } from '../core/limits.ts';
 import type { Progress } from '../core/model.ts';
 import type { ChunkSet } from '../volumes/chunk-set.ts';
 import type { VolumeTarget } from '../volumes/volume.ts';
@@ -116,6 +116,9 @@ class RestoreRun {
   #zeros: { offsetBytes: number; lengthBytes: number } | undefined;
   #doneBytes = 0;
   #skippedBytes = 0;
+  /** Of `#doneBytes`, what the medium was asked to take. */
+  #writtenBackBytes = 0;
+  #isWritingBack = false;
   /** Undefined until the reading back begins. */
   #verifiedBytes: number | undefined;
 
@@ -156,7 +159,7 @@ class RestoreRun {
   /** Everything was made durable before. @throws RESTORE_VERIFY_FAILED */
   async verify(): Promise<void> {
     const { target, volumeId, backupId } = this.#request;
-    target.dropCache();
+    await target.dropCache();
     this.#verifiedBytes = 0;
     await this.#onDevice('read', this.#manifest.record.sizeBytes, async () => {
       const differences = this.#differences({ readsZeros: true });
@@ -186,7 +189,8 @@ class RestoreRun {
       await Promise.all(this.#threads.map((thread) => thread.call(open)));
       await work();
     } finally {
-      await Promise.all(this.#underWay);
+      // The last write may begin one more thing, see #startWriteBack.
+      while (this.#underWay.size > 0) await Promise.all(this.#underWay);
       await Promise.allSettled(this.#threads.map((thread) => thread.call({ type: 'close-device', deviceId })));
     }
   }
@@ -283,7 +287,18 @@ class RestoreRun {
       [bytes.buffer as ArrayBuffer],
     );
     this.#doneBytes += work.bytes;
+    this.#startWriteBack();
     this.#reportProgress();
+  }
+
+  /** One at a time, beside the writing of more; what comes while a slow disk is at it waits for the next. */
+  #startWriteBack(): void {
+    if (this.#isWritingBack || this.#doneBytes - this.#writtenBackBytes < RESTORE_WRITE_BACK_BYTES) return;
+    this.#isWritingBack = true;
+    this.#writtenBackBytes = this.#doneBytes;
+    this.#track(this.#request.target.writeBack(), () => {
+      this.#isWritingBack = false;
+    });
   }
 
   async #zero(offsetBytes: number, lengthBytes: number): Promise<void> {
@@ -321,14 +336,21 @@ class RestoreRun {
     this.#request.signal.throwIfAborted();
     const thread = pickLeastLoaded(this.#threads);
     thread.loadCount += 1;
-    const running: Promise<void> = work(thread)
+    this.#track(work(thread), () => {
+      thread.loadCount -= 1;
+      this.#window.release();
+    });
+  }
+
+  /** Keeps the run from ending before `work` has, and its failure. */
+  #track(work: Promise<void>, onEnd: () => void): void {
+    const running: Promise<void> = work
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })
       .finally(() => {
-        thread.loadCount -= 1;
         this.#underWay.delete(running);
-        this.#window.release();
+        onEnd();
       });
     this.#underWay.add(running);
   }

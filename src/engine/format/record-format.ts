@@ -3,6 +3,7 @@
 // Source: docs/repository-format.md, "Records".
 import { VbsError } from '../../core/errors.ts';
 import type { AttemptId, BackupId, ProjectId, VolumeId } from '../../core/ids.ts';
+import type { BackupOrigin } from '../../core/ledger.ts';
 import type { Tag } from '../../core/model.ts';
 
 /** Contents of a record besides the page: enough to list the backup again from the repository alone. */
@@ -22,6 +23,9 @@ export type BackupRecord = {
   /** Absent in records of earlier versions. */
   readonly isVolumeBootable?: boolean | undefined;
   readonly volumeMetadata?: Readonly<Record<string, string>> | undefined;
+  readonly origin?: BackupOrigin | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly recordedAt?: number | undefined;
   readonly consistency: 'snapshot' | 'quiescent' | 'fuzzy';
   readonly sizeBytes: number;
   /** Levels of pages; the top page has level `levels - 1`. */

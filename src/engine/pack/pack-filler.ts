@@ -15,6 +15,7 @@ export class PackFiller {
   readonly #project: OpenProject;
   readonly #claim: JobClaim;
   readonly #kind: PackKind;
+  readonly #signal: AbortSignal;
   readonly #finishing = new Set<Promise<void>>();
   readonly #finished: FinishedPack[] = [];
   /** Packs whose object is not durable yet: a pack that is done keeps no digests here. */
@@ -24,11 +25,19 @@ export class PackFiller {
   #reserved: Promise<PackLocation> | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(deps: { repository: Repository; project: OpenProject; claim: JobClaim; kind: PackKind }) {
+  constructor(deps: {
+    repository: Repository;
+    project: OpenProject;
+    claim: JobClaim;
+    kind: PackKind;
+    /** Ends writes that wait for their turn; packs that are not durable by then are dropped. */
+    signal: AbortSignal;
+  }) {
     this.#repository = deps.repository;
     this.#project = deps.project;
     this.#claim = deps.claim;
     this.#kind = deps.kind;
+    this.#signal = deps.signal;
   }
 
   /** Bytes of all packs so far, as far as written. */
@@ -103,7 +112,8 @@ export class PackFiller {
   async #openNext(): Promise<PackWriter> {
     const location = await (this.#reserved ?? this.#reserve());
     this.#reserved = undefined;
-    const pack = await PackWriter.create(this.#repository.store, this.#project.keys, this.#project, location);
+    const { store } = this.#repository;
+    const pack = await PackWriter.create(store, this.#project.keys, this.#project, location, this.#signal);
     this.#unfinished.add(pack);
     return pack;
   }

@@ -48,16 +48,17 @@ export class PackWriter {
     this.#writer = writer;
   }
 
-  /** The pack's row must be in the catalog already. */
+  /** The pack's row must be in the catalog already. The signal ends the writing. */
   static async create(
     store: ObjectStore,
     keys: ProjectKeys,
     owner: { repositoryId: RepositoryId; projectId: ProjectId },
     location: PackLocation,
+    signal?: AbortSignal,
   ): Promise<PackWriter> {
     const place = { ...owner, kind: location.kind, logicalId: location.packId, objectId: location.objectId };
     const key = createObjectKey(keys, place);
-    const writer = await store.create(packObjectName(owner.projectId, location));
+    const writer = await store.create(packObjectName(owner.projectId, location), signal);
     try {
       await writer.write(key.header);
     } catch (error) {

@@ -4,6 +4,9 @@ import { type ErrorCode, VbsError } from '../../core/errors.ts';
 import type { Logger } from '../../core/ports.ts';
 import type { PipelineReply, PipelineRequest, ReplyEnvelope, RequestEnvelope, WireFailure } from './messages.ts';
 
+/** What the threads handle lies outside the heap of JavaScript; V8 would let each grow by tens of megabytes. */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
 type PendingCall = { resolve: (reply: never) => void; reject: (error: unknown) => void };
 
 /** Where volume data is handled. Calls are answered in order. */
@@ -30,7 +33,7 @@ export class WorkerThread implements PipelineThread {
   loadCount = 0;
 
   constructor(deps: { readonly isStopping: () => boolean; readonly onDeath: (error: Error) => void }) {
-    this.#worker = new Worker(new URL('./thread.ts', import.meta.url));
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { resourceLimits: RESOURCE_LIMITS });
     this.#worker.on('message', (envelope: ReplyEnvelope) => this.#settle(envelope));
     const die = (error: Error): void => {
       if (this.#death) return;

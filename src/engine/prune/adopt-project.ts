@@ -3,18 +3,20 @@
 // packs it leads to; what only the store knows gets rows. Nothing is deleted, and nothing is condemned for a week.
 import { bitmapEnd, bitmapHas } from '../../core/bitmap.ts';
 import { isVbsError, VbsError } from '../../core/errors.ts';
-import type { PackId, ProjectId } from '../../core/ids.ts';
-import type { AdoptedPack, PackKind, RecordRef, RootBackup } from '../../core/ledger.ts';
+import type { BackupId, PackId, ProjectId } from '../../core/ids.ts';
+import type { AdoptedBackup, AdoptedPack, LivePack, PackKind, RecordRef, RootBackup } from '../../core/ledger.ts';
 import { ADOPTION_QUARANTINE_MS } from '../../core/limits.ts';
 import {
   packFolder,
   packObjectName,
   packObjectOf,
+  recordName,
   recordOf,
   recordPrefix,
   type StoredPack,
 } from '../../core/object-names.ts';
-import { applyStoredLabels } from '../labels.ts';
+import { describeImport, describeRecord } from '../describe-record.ts';
+import { applyStoredLabels, type ImportLabel } from '../labels.ts';
 import { type OpenedRecord, readPage, readRecord } from '../manifest-objects.ts';
 import type { PackAccess } from '../pack/pack-access.ts';
 import type { PackIndex } from '../pack/pack-index.ts';
@@ -36,7 +38,7 @@ export type AdoptionReport = {
   readonly refused: (RecordRef & { readonly reason: string })[];
   /** Packs whose current object was not the one that the catalog knew. */
   repairedCount: number;
-  /** Backups whose changed names, descriptions or tags the catalog did not know. */
+  /** Backups of which the catalog did not know all that their labels say. */
   labelCount: number;
   epoch: number;
   /** Nothing is condemned before this instant. */
@@ -65,6 +67,9 @@ class Adoption {
   readonly #signal: AbortSignal;
   readonly #report: AdoptionReport;
   readonly #seen = new Set<string>();
+  readonly #knownIds = new Set<BackupId>();
+  /** Names of objects that are sure to stay. */
+  readonly #durable = new Set<string>();
   #isSetBack = false;
 
   constructor(repository: Repository, project: OpenProject, signal: AbortSignal) {
@@ -96,6 +101,8 @@ class Adoption {
     await this.#repairPacks();
     for (const root of await ledger.listRoots(projectId)) await this.#checkKnown(root);
     await this.#adoptUnknown(records);
+    // Here too, as long as what they stand on can be taken out of the trash.
+    await this.#applyLabels();
     const stored = await this.#repository.readStoredEpoch(this.#project);
     const taken = await ledger.takeOverEpoch(projectId, stored?.epoch ?? 0);
     // From here on sweeps of this catalog may run, and what is in its trash is gone.
@@ -104,8 +111,24 @@ class Adoption {
     this.#report.epoch = taken.epoch;
     // Another catalog's writers looked at the epoch before it was taken over, and may have finished since.
     await this.#adoptUnknown(await this.#listUntilStable());
-    this.#report.labelCount = await applyStoredLabels(this.#repository, this.#project, this.#signal);
+    await this.#applyLabels();
     return this.#report;
+  }
+
+  async #applyLabels(): Promise<void> {
+    const enterImport = (label: ImportLabel) => this.#adoptImport(label);
+    this.#report.labelCount += await applyStoredLabels(this.#repository, this.#project, enterImport, this.#signal);
+  }
+
+  /** A backup that only its label speaks of: it stands on the record of another one. */
+  async #adoptImport({ backupId, imported: { recordBackupId, attemptId, createdAt } }: ImportLabel): Promise<void> {
+    if (this.#knownIds.has(backupId)) return;
+    this.#knownIds.add(backupId);
+    const ref = { backupId, attemptId, recordBackupId };
+    const reason = await this.#tryAdopt(ref, (opened) => describeImport(opened, ref, createdAt));
+    if (reason === undefined) this.#report.adopted.push({ backupId, attemptId });
+    // Nothing of it is lost: its record is kept, or refused, on its own.
+    else this.#repository.logger.warn({ backupId, attemptId, reason }, 'an imported backup was not adopted');
   }
 
   /** The store does not belong to this catalog as it is: until the epoch is taken over, no sweep deletes a thing. */
@@ -148,17 +171,28 @@ class Adoption {
       for (const pack of packs) {
         this.#signal.throwIfAborted();
         if (await store.head(packObjectName(projectId, pack), this.#signal)) continue;
-        for (const version of await this.#versionsOf(pack)) {
-          const index = await this.#tryIndex(version);
-          if (!index) continue;
-          const to = { ...version, presentCount: countPresent(index), storedBytes: index.storedBytes };
-          if (!(await ledger.repairPack(projectId, pack.objectId, to))) continue;
-          this.#report.repairedCount += 1;
-          break;
-        }
+        if (await this.#repairPack(pack)) this.#report.repairedCount += 1;
       }
       afterNumber = last.packNumber;
     }
+  }
+
+  /** Makes the largest version current that is there and is no trash; without one, the largest that is in the trash. */
+  async #repairPack(pack: LivePack): Promise<boolean> {
+    const { ledger, store } = this.#repository;
+    const { projectId } = this.#project;
+    const versions = await this.#versionsOf(pack);
+    // A rebuilt catalog knew nothing of the trash here: it may have kept what is in it, and given the other version up.
+    for (const fromTrash of this.#isSetBack ? [false, true] : [false]) {
+      for (const version of versions) {
+        const index = await this.#tryIndex(version);
+        if (!index) continue;
+        await store.ensureDurable(packObjectName(projectId, version), this.#signal);
+        const to = { ...version, presentCount: countPresent(index), storedBytes: index.storedBytes };
+        if (await ledger.repairPack(projectId, pack.objectId, to, { fromTrash })) return true;
+      }
+    }
+    return false;
   }
 
   /** Stored versions of a pack, the largest first. */
@@ -183,6 +217,7 @@ class Adoption {
 
   async #checkKnown(root: RootBackup): Promise<void> {
     this.#seen.add(root.attemptId);
+    this.#knownIds.add(root.backupId);
     try {
       await this.#survey(root, root.recordSha256);
       this.#report.soundCount += 1;
@@ -206,7 +241,7 @@ class Adoption {
     const uncommitted = this.#isSetBack ? await ledger.findUncommitted(projectId, fresh) : [];
     for (const record of [...unknown, ...uncommitted]) {
       this.#seen.add(record.attemptId);
-      const reason = await this.#tryAdopt(record);
+      const reason = await this.#tryAdopt(record, (opened) => describeRecord(opened, record));
       // An attempt that really was cut short has left a record that is not whole, or none.
       if (reason !== undefined && uncommitted.includes(record)) continue;
       if (reason === undefined) this.#report.adopted.push(record);
@@ -215,17 +250,37 @@ class Adoption {
   }
 
   /** Answers why the record could not be adopted. */
-  async #tryAdopt(ref: RecordRef): Promise<string | undefined> {
+  async #tryAdopt(
+    ref: RecordRef,
+    describe: (opened: OpenedRecord) => Omit<AdoptedBackup, 'packs'>,
+  ): Promise<string | undefined> {
     try {
       const { opened, packs } = await this.#survey(ref);
-      const { record, sha256: recordSha256 } = opened;
-      const backup = { ...record, ...ref, recordSha256, packs };
+      await this.#makeDurable(ref, packs);
+      const backup = { ...describe(opened), packs };
       const { ledger, clock } = this.#repository;
       const options = { isSetBack: this.#isSetBack, nowAt: clock.now() };
       return await ledger.adoptBackup(this.#project.projectId, backup, options);
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       return reasonOf(error);
+    }
+  }
+
+  /** Whoever stored it may have died when it was to be seen and not yet sure to stay. */
+  async #makeDurable(
+    { backupId, recordBackupId = backupId, attemptId }: Parameters<typeof readRecord>[2],
+    packs: readonly AdoptedPack[],
+  ): Promise<void> {
+    const { projectId } = this.#project;
+    const names = [
+      ...packs.map((pack) => packObjectName(projectId, pack)),
+      recordName(projectId, recordBackupId, attemptId),
+    ];
+    for (const name of names) {
+      if (this.#durable.has(name)) continue;
+      await this.#repository.store.ensureDurable(name, this.#signal);
+      this.#durable.add(name);
     }
   }
 

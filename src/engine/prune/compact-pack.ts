@@ -2,7 +2,9 @@
 // their numbers, so no manifest changes. Whatever happens on the way, the old object stays until the new one is in
 // its place.
 import assert from 'node:assert/strict';
+import type { Pace } from '../../core/background-pace.ts';
 import { bitmapHas } from '../../core/bitmap.ts';
+import { isVbsError } from '../../core/errors.ts';
 import { newUuid, type ObjectId, type PackId } from '../../core/ids.ts';
 import type { CompactionStart } from '../../core/ledger.ts';
 import type { FrameEntry } from '../format/pack-format.ts';
@@ -37,6 +39,13 @@ export type Healing = {
   readonly healed: Uint8Array;
 };
 
+export type CompactOptions = {
+  /** Absent: the pack merely loses what is condemned. */
+  readonly healing?: Healing | undefined;
+  /** Of a compaction in the background; absent, nothing is waited for. */
+  readonly pace?: Pace | undefined;
+};
+
 /**
  * Compacts one pack. It may be read, used and compacted by others meanwhile.
  * @throws DATA_CORRUPT when a frame that is needed is damaged: nothing is changed then; STORAGE_FULL, STORAGE_IO
@@ -46,17 +55,23 @@ export async function compactPack(
   project: OpenProject,
   packId: PackId,
   signal: AbortSignal,
-  healing?: Healing,
+  { healing, pace }: CompactOptions = {},
 ): Promise<Compaction> {
   const { ledger } = repository;
   const { projectId } = project;
   // A row before the bytes: the name of the object is known to the catalog before it exists.
   const start = await ledger.beginCompaction(projectId, packId, newUuid<ObjectId>());
   if (!start) return { outcome: 'overtaken' };
-  const written = await writeNext(repository, project, { start, healing, signal }).catch(async (error: unknown) => {
+  let written: Awaited<ReturnType<typeof writeNext>>;
+  try {
+    written = await writeNext(repository, project, { start, healing, pace, signal });
+  } catch (error) {
     await abandon(repository, project, start);
+    if (isVbsError(error, 'OBJECT_NOT_FOUND') && (await isReplaced(repository, project, start))) {
+      return { outcome: 'overtaken' };
+    }
     throw error;
-  });
+  }
   if (!written) {
     await abandon(repository, project, start);
     return { outcome: 'nothing-to-do' };
@@ -67,6 +82,16 @@ export async function compactPack(
   // When the answer gets lost the row names both objects, and the next prune goes on from what it finds.
   const isCurrent = await ledger.finishCompaction(projectId, result);
   return isCurrent ? { outcome: 'compacted', beforeBytes, afterBytes } : { outcome: 'overtaken' };
+}
+
+/** Another prune was faster, and the object that was being read is swept: nothing is wrong with the pack. */
+async function isReplaced(
+  { ledger }: Repository,
+  { projectId }: OpenProject,
+  { packId, objectId }: CompactionStart,
+): Promise<boolean> {
+  const [row] = await ledger.locatePacks(projectId, [packId]);
+  return row?.objectId !== objectId;
 }
 
 async function abandon(repository: Repository, project: OpenProject, start: CompactionStart): Promise<void> {
@@ -81,9 +106,9 @@ async function abandon(repository: Repository, project: OpenProject, start: Comp
 async function writeNext(
   repository: Repository,
   project: OpenProject,
-  compaction: { readonly start: CompactionStart; readonly healing: Healing | undefined; readonly signal: AbortSignal },
+  compaction: CompactOptions & { readonly start: CompactionStart; readonly signal: AbortSignal },
 ): Promise<{ beforeBytes: number; afterBytes: number; presentCount: number } | undefined> {
-  const { start, healing, signal } = compaction;
+  const { start, healing, pace, signal } = compaction;
   const index = healing?.index ?? (await repository.packIndex(project, start));
   // What was found out about another object says nothing about this one.
   if (healing?.index && healing.index.location.objectId !== start.objectId) return undefined;
@@ -94,11 +119,13 @@ async function writeNext(
   const location = { packId: start.packId, kind: start.kind, objectId: start.nextObjectId };
   // A catalog that was set back must not write: its store has an epoch ahead of it.
   await repository.checkEpoch(project);
-  const writer = await PackWriter.create(repository.store, project.keys, project, location);
+  const writer = await PackWriter.create(repository.store, project.keys, project, location, signal);
   try {
     for (const piece of planReads(kept)) {
       signal.throwIfAborted();
-      await copyPiece(repository, index, writer, piece);
+      // Read and written again.
+      await pace?.take({ bytes: piece.lengthBytes, operations: 2 }, signal);
+      await copyPiece(repository, index, writer, piece, signal);
     }
     await writer.finish();
   } catch (error) {
@@ -139,10 +166,12 @@ async function copyPiece(
   index: PackIndex,
   writer: PackWriter,
   { offsetBytes: bytesOffset, lengthBytes, frames }: FrameRead<KeptEntry>,
+  signal: AbortSignal,
 ): Promise<void> {
   const { objectName, header, key } = index;
   const isRead = lengthBytes > 0;
-  const bytes = isRead ? await repository.store.readRange(objectName, bytesOffset, lengthBytes) : Buffer.alloc(0);
+  const { store } = repository;
+  const bytes = isRead ? await store.readRange(objectName, bytesOffset, lengthBytes, signal) : Buffer.alloc(0);
   const target = { header: writer.header, key: writer.key };
   const described = frames.map(({ entry, keptMask }) => describeKept(index, entry, keptMask));
   const thread = pickLeastLoaded(repository.workers.threads);

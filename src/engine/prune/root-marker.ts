@@ -18,6 +18,8 @@ export class RootMarker {
   readonly marks = new SlotMarks();
   /** Roots whose slots are marked. */
   readonly markedAttemptIds = new Set<AttemptId>();
+  /** Some marks are of backups that were deleted while they were marked. */
+  hasStrayMarks = false;
   /** Records in the store that the catalog does not know: kept, and told to the operator. */
   readonly unknownRecords: RecordRef[] = [];
   readonly #repository: Repository;
@@ -61,6 +63,7 @@ export class RootMarker {
         if (!isUnreadable(error)) throw error;
         // Deleted while it was read: then nothing of it is needed, and what was marked of it already harms nobody.
         if (await this.#isRoot(root)) throw this.#blocked(root, error);
+        this.hasStrayMarks = true;
         continue;
       }
       this.markedAttemptIds.add(root.attemptId);
@@ -75,6 +78,7 @@ export class RootMarker {
       const { ledger } = this.#repository;
       const { unknown } = await ledger.reviewRecords(this.#project.projectId, [record], { isDryRun: true });
       if (unknown.length > 0) throw this.#blocked(record, error);
+      this.hasStrayMarks = true;
     }
   }
 

@@ -1,14 +1,17 @@
 // Carries prune out (src/engine/README.md, "Prune"): mark, condemn, sweep, compact, sweep. It may be cut short anywhere
 // and run again, any number may run beside each other, and backups and restores go on meanwhile.
+import type { Pace } from '../../core/background-pace.ts';
 import { isVbsError, VbsError } from '../../core/errors.ts';
 import type { PackId, ProjectId } from '../../core/ids.ts';
 import type { LivePack, RecordRef } from '../../core/ledger.ts';
 import { COMPACT_SHARE, COMPACT_SWEEP_BYTES, CONDEMN_BATCH_COUNT, PRUNE_REPORT_MAX } from '../../core/limits.ts';
+import type { ObjectInfo } from '../../storage/object-store.ts';
 import type { OpenProject, Repository } from '../repository.ts';
 import { sweepTrash } from '../sweep.ts';
 import { compactPack } from './compact-pack.ts';
 import { type PlannedPack, planCompactions, planPrune } from './prune-plan.ts';
 import { RootMarker } from './root-marker.ts';
+import { retireIfSpare } from './spare-versions.ts';
 import { findUnnamedObjects, type UnnamedObjects } from './unnamed-objects.ts';
 
 export type PruneOptions = {
@@ -18,7 +21,12 @@ export type PruneOptions = {
   readonly compactShare?: number;
   /** False: only packs that are dead as a whole go, which takes no space. */
   readonly compacts?: boolean;
+  /** Of a prune in the background: its compactions give way. */
+  readonly pace?: Pace | undefined;
 };
+
+/** What a prune is doing; each begin of one is logged. */
+type PrunePhase = 'sweep' | 'mark' | 'condemn' | 'look' | 'compact' | 'end';
 
 export type PruneProblem = { readonly packId: PackId; readonly code: string; readonly message: string };
 
@@ -37,6 +45,8 @@ export type PruneReport = {
   condemnedCount: number;
   retiredCount: number;
   compactedCount: number;
+  /** Stored versions of packs beside the current ones, left by a catalog that was lost; none in a dry run. */
+  spareCount: number;
   /** Packs that a job uses; the next prune looks again. */
   passedOverCount: number;
   /** Names taken out of the store. */
@@ -74,24 +84,21 @@ export async function runPrune(
 
 function emptyReport(projectId: ProjectId, isDryRun: boolean): PruneReport {
   const counts = { rootCount: 0, livePackCount: 0, storedBytes: 0, condemnedCount: 0, retiredCount: 0 };
-  const more = { compactedCount: 0, passedOverCount: 0, sweptCount: 0, freedBytes: 0 };
+  const more = { compactedCount: 0, spareCount: 0, passedOverCount: 0, sweptCount: 0, freedBytes: 0 };
   const unnamedObjects = { count: 0, bytes: 0, names: [] };
   const lists = { unknownRecords: [], unnamedObjects, packs: [], problems: [] };
   return { projectId, isDryRun, ...counts, ...more, ...lists, quarantinedUntil: undefined };
 }
 
+type RunOptions = Required<Pick<PruneOptions, 'compactShare' | 'compacts'>> & Pick<PruneOptions, 'pace'>;
+
 class PruneRun {
   readonly #repository: Repository;
   readonly #project: OpenProject;
-  readonly #options: { readonly compactShare: number; readonly compacts: boolean };
+  readonly #options: RunOptions;
   readonly #signal: AbortSignal;
 
-  constructor(
-    repository: Repository,
-    project: OpenProject,
-    options: { readonly compactShare: number; readonly compacts: boolean },
-    signal: AbortSignal,
-  ) {
+  constructor(repository: Repository, project: OpenProject, options: RunOptions, signal: AbortSignal) {
     this.#repository = repository;
     this.#project = project;
     this.#options = options;
@@ -107,19 +114,29 @@ class PruneRun {
     // Records of deleted backups go first: their chunks are then found dead in this very run.
     if (!isDryRun) await this.#sweep(report);
     if (report.quarantinedUntil !== undefined && !isDryRun) return;
+    this.#begin('mark');
     const marker = new RootMarker(this.#repository, this.#project, { isDryRun, signal: this.#signal });
     await marker.markAll();
     report.rootCount = marker.markedAttemptIds.size + marker.unknownRecords.length;
     report.unknownRecords = marker.unknownRecords;
+    this.#begin('condemn');
     for await (const packs of this.#livePacks()) await this.#condemn(packs, marker, report);
-    report.unnamedObjects = await findUnnamedObjects(this.#repository, projectId, this.#signal);
+    this.#begin('look');
+    const giveUp = (object: ObjectInfo) => this.#retireIfSpare(object, report);
+    report.unnamedObjects = await findUnnamedObjects(this.#repository, projectId, this.#signal, giveUp);
     if (isDryRun) return;
     // Whole packs before any compaction: that gives space back and takes none.
     await this.#sweep(report);
     if (!this.#options.compacts) return;
+    this.#begin('compact');
     await ledger.dropCompactions(projectId);
     await this.#compactAll(report);
     await this.#sweep(report);
+    this.#begin('end');
+  }
+
+  #begin(phase: PrunePhase): void {
+    this.#repository.logger.debug({ projectId: this.#project.projectId, phase }, 'prune');
   }
 
   /** Live packs in batches. */
@@ -177,10 +194,20 @@ class PruneRun {
    */
   async #checkContradiction(packIds: readonly PackId[], marker: RootMarker): Promise<void> {
     const { projectId } = this.#project;
+    if (marker.hasStrayMarks) return;
     const roots = new Set((await this.#repository.ledger.listRoots(projectId)).map((root) => root.attemptId));
     if ([...marker.markedAttemptIds].some((attemptId) => !roots.has(attemptId))) return;
     const reason = `a backup refers to chunks of pack ${packIds[0]} that were condemned, or never given`;
     throw new VbsError('PRUNE_BLOCKED', { projectId, reason });
+  }
+
+  async #retireIfSpare({ name, sizeBytes }: ObjectInfo, report: PruneReport): Promise<boolean> {
+    if (report.isDryRun || report.quarantinedUntil !== undefined) return false;
+    const options = { pace: this.#options.pace, signal: this.#signal };
+    if (!(await retireIfSpare(this.#repository, this.#project, name, options))) return false;
+    report.spareCount += 1;
+    report.freedBytes += sizeBytes;
+    return true;
   }
 
   async #compactAll(report: PruneReport): Promise<void> {
@@ -195,14 +222,16 @@ class PruneRun {
       unsweptBytes += outcome;
       if (unsweptBytes < COMPACT_SWEEP_BYTES) continue;
       await this.#sweep(report);
+      this.#begin('compact');
       unsweptBytes = 0;
     }
   }
 
   /** Answers the bytes that wait for the sweep. Damage in one pack must not keep the others. */
   async #tryCompact(packId: PackId, report: PruneReport): Promise<number | 'full'> {
+    const { pace } = this.#options;
     try {
-      const compaction = await compactPack(this.#repository, this.#project, packId, this.#signal);
+      const compaction = await compactPack(this.#repository, this.#project, packId, this.#signal, { pace });
       if (compaction.outcome !== 'compacted') return 0;
       report.compactedCount += 1;
       report.freedBytes += compaction.beforeBytes - compaction.afterBytes;
@@ -218,6 +247,7 @@ class PruneRun {
   }
 
   async #sweep(report: PruneReport): Promise<void> {
+    this.#begin('sweep');
     const { deletedCount } = await sweepTrash(this.#repository, this.#project.projectId, this.#signal);
     report.sweptCount += deletedCount;
   }

@@ -1,5 +1,5 @@
 // Objects of packs that no row of the catalog names. They are told to the operator and never deleted on sight: the
-// catalog may be older than the store.
+// catalog may be older than the store. Only spare versions of live packs are given up (spare-versions.ts).
 import type { ProjectId } from '../../core/ids.ts';
 import { PRUNE_REPORT_MAX } from '../../core/limits.ts';
 import { projectPrefix } from '../../core/object-names.ts';
@@ -15,16 +15,21 @@ export type UnnamedObjects = {
 
 const BATCH_COUNT = 1000;
 
+/** Those for which `giveUp` answers true are not among them. */
 export async function findUnnamedObjects(
   repository: Repository,
   projectId: ProjectId,
   signal: AbortSignal,
+  giveUp: (object: ObjectInfo) => Promise<boolean> = async () => false,
 ): Promise<UnnamedObjects> {
   const found = { count: 0, bytes: 0, names: [] as string[] };
   const review = async (objects: readonly ObjectInfo[]): Promise<void> => {
     const names = objects.map((object) => object.name);
     const unnamed = new Set(await repository.ledger.findUnnamed(projectId, names));
-    for (const { name, sizeBytes } of objects.filter((object) => unnamed.has(object.name))) {
+    for (const object of objects.filter(({ name }) => unnamed.has(name))) {
+      signal.throwIfAborted();
+      if (await giveUp(object)) continue;
+      const { name, sizeBytes } = object;
       found.count += 1;
       found.bytes += sizeBytes;
       if (found.names.length < PRUNE_REPORT_MAX) found.names.push(name);

@@ -96,17 +96,32 @@ export class PackSurvey {
 
   /** The version with the most slots: what one has, all larger ones had, and only a repair ever adds one again. */
   async #surveyPack(versions: readonly StoredVersion[]): Promise<SurveyedPack | undefined> {
-    let best: PackEntry | undefined;
+    const entries: PackEntry[] = [];
     const bySize = [...versions].sort((a, b) => b.sizeBytes - a.sizeBytes);
     for (const version of bySize) {
       const index = await this.#tryIndex(version);
-      if (index) {
-        const entry = this.#describe(index);
-        if (entry.pack.presentCount > (best?.pack.presentCount ?? -1)) best = entry;
-      }
+      if (index) entries.push(this.#describe(index));
     }
-    if (best) await this.#enter(best);
-    return best?.pack;
+    entries.sort((a, b) => b.pack.presentCount - a.pack.presentCount);
+    for (const entry of entries) {
+      if (!(await this.#isDurable(entry.pack))) continue;
+      await this.#enter(entry);
+      return entry.pack;
+    }
+    return undefined;
+  }
+
+  /** Whoever stored it may have died when it was to be seen and not yet sure to stay. */
+  async #isDurable(pack: SurveyedPack): Promise<boolean> {
+    const object = packObjectName(this.#project.projectId, pack);
+    try {
+      await this.#repository.store.ensureDurable(object, this.#signal);
+      return true;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.unreadable.push({ object, reason: error instanceof Error ? error.message : String(error) });
+      return false;
+    }
   }
 
   async #tryIndex(version: StoredVersion): Promise<PackIndex | undefined> {

@@ -4,10 +4,11 @@
 import { forEachConcurrently } from '../../core/concurrency.ts';
 import { VbsError } from '../../core/errors.ts';
 import type { AttemptId, BackupId, ProjectId } from '../../core/ids.ts';
-import type { AdoptedBackup, EpochState, Hook, RebuildLedger, RecordRef } from '../../core/ledger.ts';
+import type { EpochState, Hook, RebuildLedger, RecordRef } from '../../core/ledger.ts';
 import { ADOPTION_QUARANTINE_MS, REBUILD_BATCH_COUNT, REBUILD_READ_COUNT } from '../../core/limits.ts';
-import { recordOf, recordPrefix } from '../../core/object-names.ts';
-import { applyStoredLabels } from '../labels.ts';
+import { recordName, recordOf, recordPrefix } from '../../core/object-names.ts';
+import { type DescribedBackup, describeImport, describeRecord } from '../describe-record.ts';
+import { applyStoredLabels, type ImportLabel } from '../labels.ts';
 import { readRecord } from '../manifest-objects.ts';
 import type { OpenProject, Repository } from '../repository.ts';
 import { isUnreadable, readTwice } from '../unreadable.ts';
@@ -22,7 +23,7 @@ export type RebuiltProject = {
   packCount: number;
   /** Of all packs. */
   storedBytes: number;
-  /** Backups whose names or tags were changed after they were made. */
+  /** Backups of which a label said more than their records, or what was changed after they were made. */
   labelCount: number;
   /** Records that are not whole, or stand beside a newer one of the same backup: roots until they are given up. */
   readonly refused: (RecordRef & { readonly reason: string })[];
@@ -33,8 +34,6 @@ export type RebuiltProject = {
   /** Nothing is condemned before this instant. */
   readonly quarantinedUntil: number;
 };
-
-type CheckedBackup = Omit<AdoptedBackup, 'packs'>;
 
 /** Listings of a store that lags behind; each is compared with the one before. */
 const LISTING_MAX = 20;
@@ -88,18 +87,27 @@ class Rebuild {
   async run(stored: StoredProject): Promise<RebuiltProject> {
     const { projectId } = this.#project;
     for (const { attemptId } of await this.#ledger.listEntered(projectId)) this.#entered.add(attemptId);
+    this.#begin('packs');
     await this.#survey.readAll(stored);
     await this.#flushPacks();
+    this.#begin('records');
     await this.#adopt(await this.#listUntilStable(stored.records));
+    this.#begin('epoch');
     const { epoch } = await this.#takeOver();
     this.#report.epoch = epoch;
     // A service that ran on another catalog may have written, and deleted, until it saw that the epoch is taken.
     const records = await this.#listUntilStable();
     await this.#adopt(records);
     await this.#markGone(records);
-    this.#report.labelCount = await applyStoredLabels(this.#repository, this.#project, this.#signal);
-    await this.#reportParents();
+    this.#begin('labels');
+    const enterImport = (label: ImportLabel) => this.#enterImport(label);
+    this.#report.labelCount = await applyStoredLabels(this.#repository, this.#project, enterImport, this.#signal);
+    await this.#countBackups();
     return this.#report;
+  }
+
+  #begin(phase: 'packs' | 'records' | 'epoch' | 'labels'): void {
+    this.#repository.logger.debug({ projectId: this.#project.projectId, phase }, 'rebuild');
   }
 
   async #enterPack(entry: PackEntry): Promise<void> {
@@ -149,7 +157,7 @@ class Rebuild {
       group.push(record);
       groups.set(record.backupId, group);
     }
-    let checked: CheckedBackup[] = [];
+    let checked: DescribedBackup[] = [];
     await forEachConcurrently(groups.values(), REBUILD_READ_COUNT, async (group) => {
       const backup = await this.#checkAttempts(group);
       if (!backup) return;
@@ -162,7 +170,7 @@ class Rebuild {
     await this.#enterBackups(checked);
   }
 
-  async #enterBackups(backups: readonly CheckedBackup[]): Promise<void> {
+  async #enterBackups(backups: readonly DescribedBackup[]): Promise<void> {
     if (backups.length === 0) return;
     // Packs that turned up after the listing.
     await this.#flushPacks();
@@ -176,8 +184,8 @@ class Rebuild {
   }
 
   /** The newest attempt that is whole; the others are refused. */
-  async #checkAttempts(group: readonly RecordRef[]): Promise<CheckedBackup | undefined> {
-    const whole: CheckedBackup[] = [];
+  async #checkAttempts(group: readonly RecordRef[]): Promise<DescribedBackup | undefined> {
+    const whole: DescribedBackup[] = [];
     for (const ref of group) {
       const backup = await this.#tryCheck(ref);
       if (backup) whole.push(backup);
@@ -189,16 +197,33 @@ class Rebuild {
     return whole[0];
   }
 
-  async #tryCheck(ref: RecordRef): Promise<CheckedBackup | undefined> {
+  async #tryCheck(ref: RecordRef): Promise<DescribedBackup | undefined> {
     const { store } = this.#repository;
     try {
-      const { record, topPage, sha256 } = await readTwice(() => readRecord(store, this.#project, ref));
-      await this.#check.check(topPage);
-      return { ...record, ...ref, recordSha256: sha256 };
+      const opened = await readTwice(() => readRecord(store, this.#project, ref));
+      await this.#check.check(opened.topPage);
+      // As with packs: it may be there and not yet be sure to stay.
+      await store.ensureDurable(recordName(this.#project.projectId, ref.backupId, ref.attemptId), this.#signal);
+      return describeRecord(opened, ref);
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       this.#report.refused.push({ ...ref, reason: reasonOf(error) });
       return undefined;
+    }
+  }
+
+  /** Its record was checked when it was entered itself; without that there is nothing to stand on. */
+  async #enterImport({ backupId, imported }: ImportLabel): Promise<void> {
+    const { recordBackupId, attemptId, createdAt } = imported;
+    if (!this.#entered.has(attemptId)) return;
+    const ref = { backupId, attemptId, recordBackupId };
+    const { store } = this.#repository;
+    try {
+      const opened = await readTwice(() => readRecord(store, this.#project, ref));
+      await this.#ledger.enterBackups(this.#project.projectId, [describeImport(opened, ref, createdAt)]);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.#report.refused.push({ ...ref, reason: reasonOf(error) });
     }
   }
 
@@ -232,11 +257,11 @@ class Rebuild {
       this.#entered.delete(attemptId);
       this.#report.refused.push({ backupId, attemptId, reason });
     }
-    this.#report.backupCount = this.#entered.size;
   }
 
-  async #reportParents(): Promise<void> {
+  async #countBackups(): Promise<void> {
     const backups = await this.#ledger.listEntered(this.#project.projectId);
+    this.#report.backupCount = backups.filter(({ attemptId }) => this.#entered.has(attemptId)).length;
     const known = new Set(backups.map(({ backupId }) => backupId));
     this.#report.missingParents = backups.flatMap(({ backupId, parentId }) =>
       parentId === null || known.has(parentId) ? [] : [{ backupId, parentId }],

@@ -9,13 +9,12 @@ import type { OpenProject, Repository } from '../repository.ts';
 import { markDamagedBackups } from './damaged-backups.ts';
 import { findKeyGaps, type KeyGap } from './key-copies.ts';
 import { type ManifestGap, ManifestSurvey } from './manifest-survey.ts';
-import type { Damage, ReadBudget } from './verify-pack.ts';
+import type { Damage } from './verify-pack.ts';
 import { locateMarked, type PackToVerify, verifyPacks } from './verify-packs.ts';
 
 export type CheckOptions = {
   /** Part of the stored bytes of chunks that is read, 0 to 1. */
   readonly readShare: number;
-  readonly budget?: ReadBudget | undefined;
 };
 
 export type CheckReport = {
@@ -92,7 +91,7 @@ async function verifyAll(
   repository: Repository,
   project: OpenProject,
   survey: ManifestSurvey,
-  { readShare, budget, signal }: CheckOptions & { readonly signal: AbortSignal },
+  { readShare, signal }: CheckOptions & { readonly signal: AbortSignal },
 ): Promise<{ damage: Damage[]; listed: number; verified: number; readBytes: number }> {
   const live = await listAllLive(repository, project);
   const dataBytes = live.reduce((total, pack) => total + (pack.kind === 'data' ? pack.storedBytes : 0), 0);
@@ -109,14 +108,29 @@ async function verifyAll(
     listed.push({ ...pack, wanted: survey.marks.of(pack.packId) ?? new Uint8Array(), trailerOnly: true });
   }
   const marked = [...survey.marks.entries()].filter(([packId]) => !seen.has(packId));
-  const { damage: lost, packs: others } = await locateMarked(repository, project, marked);
+  const { damage: rowless, packs: others } = await locateMarked(repository, project, marked);
+  const lost = rowless.length === 0 ? [] : await keepNeeded(repository, project, rowless, signal);
   const trailers = others.map((pack) => ({ ...pack, trailerOnly: true }));
-  const byTrailer = await verifyPacks(repository, project, [...listed, ...trailers], { budget, signal });
+  const byTrailer = await verifyPacks(repository, project, [...listed, ...trailers], { signal });
   const damagedIds = new Set(byTrailer.damage.map(({ packId }) => packId));
   const intact = whole.filter(({ packId }) => !damagedIds.has(packId));
-  const byData = await verifyPacks(repository, project, intact, { budget, signal });
+  const byData = await verifyPacks(repository, project, intact, { signal });
   const damage = [...lost, ...byTrailer.damage, ...byData.damage];
   return { damage, listed: byTrailer.packCount, verified: byData.packCount, readBytes: byData.readBytes };
+}
+
+/** Those that a backup of this moment leads to: one that was deleted since it was surveyed left packs to be retired. */
+async function keepNeeded(
+  repository: Repository,
+  project: OpenProject,
+  rowless: readonly Damage[],
+  signal: AbortSignal,
+): Promise<Damage[]> {
+  const survey = new ManifestSurvey(repository, project, signal);
+  for (const root of await repository.ledger.listRoots(project.projectId)) {
+    if (!root.isBeingDeleted) await survey.add(root);
+  }
+  return rowless.filter(({ packId }) => survey.marks.of(packId) !== null);
 }
 
 /** In the order in which they wait to be verified. */

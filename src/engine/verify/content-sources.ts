@@ -3,6 +3,7 @@
 import { bitmapHas } from '../../core/bitmap.ts';
 import type { VolumeId } from '../../core/ids.ts';
 import type { LivePack } from '../../core/ledger.ts';
+import { CHUNK_SIZE_BYTES } from '../../core/limits.ts';
 import type { DeviceDescriptor } from '../../volumes/volume.ts';
 import type { FrameEntry } from '../format/pack-format.ts';
 import type { PackIndex } from '../pack/pack-index.ts';
@@ -126,7 +127,7 @@ export async function matchVolumes(
     const descriptor = rest.length === 0 ? undefined : await openVolume(volumeId);
     if (!descriptor) continue;
     try {
-      await matchVolume(repository, index, { descriptor, wanted: rest, contents });
+      await matchVolume(repository, index, { descriptor, wanted: rest, contents, signal });
     } catch (error) {
       // A disk that cannot be read now is merely no help.
       repository.logger.warn({ err: error, volumeId }, 'a disk could not be searched for lost chunks');
@@ -136,21 +137,23 @@ export async function matchVolumes(
 }
 
 async function matchVolume(
-  { workers }: Repository,
+  { workers, throttles }: Repository,
   index: PackIndex,
   search: {
     readonly descriptor: DeviceDescriptor;
     readonly wanted: readonly { readonly slot: number; readonly offsetBytes: number }[];
     readonly contents: Contents;
+    readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { descriptor, wanted, contents } = search;
+  const { descriptor, wanted, contents, signal } = search;
   const deviceId = workers.nextId();
   const thread = pickLeastLoaded(workers.threads);
   await thread.call({ type: 'open-device', deviceId, descriptor, mode: 'read' });
   try {
     for (let start = 0; start < wanted.length; start += MATCH_BATCH_COUNT) {
       const batch = wanted.slice(start, start + MATCH_BATCH_COUNT);
+      await throttles.read.take({ bytes: batch.length * CHUNK_SIZE_BYTES, operations: batch.length }, signal);
       const asked = batch.map(({ slot, offsetBytes }) => ({ offsetBytes, digest: index.digestOf(slot) }));
       const { chunks } = await thread.call({ type: 'match', deviceId, wanted: asked });
       batch.forEach(({ slot }, i) => {

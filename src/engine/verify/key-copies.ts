@@ -5,7 +5,7 @@ import type { WrappedKeyRow } from '../../core/ledger.ts';
 import { RECORD_SIZE_MAX_BYTES } from '../../core/limits.ts';
 import { masterKeyName, projectKeyName } from '../../core/object-names.ts';
 import type { OpenProject, Repository } from '../repository.ts';
-import { isUnreadable } from '../unreadable.ts';
+import { isUnreadable, readTwice } from '../unreadable.ts';
 
 export type KeyGap = { readonly keyId: KeyId; readonly objectName: string; readonly reason: string };
 
@@ -45,8 +45,8 @@ async function compare(
   wrapped: Uint8Array,
 ): Promise<string | undefined> {
   try {
-    if (!(await store.head(objectName))) return 'it is missing';
-    const bytes = await store.get(objectName, RECORD_SIZE_MAX_BYTES);
+    if (!(await readTwice(() => store.head(objectName)))) return 'it is missing';
+    const bytes = await readTwice(() => store.get(objectName, RECORD_SIZE_MAX_BYTES));
     return bytes.equals(wrapped) ? undefined : 'it is not what the catalog has';
   } catch (error) {
     if (!isUnreadable(error)) throw error;

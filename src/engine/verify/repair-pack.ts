@@ -51,7 +51,7 @@ export async function repairPack(
     replace: (entry, keptSlots) =>
       found ? replaceFrame(index, entry, keptSlots, { found, bad: pack.bad }) : undefined,
   };
-  const { outcome } = await compactPack(repository, project, pack.packId, sources.signal, healing);
+  const { outcome } = await compactPack(repository, project, pack.packId, sources.signal, { healing });
   if (outcome !== 'compacted') return nothing;
   const healedCount = healedSlots.length;
   return { healedCount, lostCount: bad.length - healedCount, isTrailerRebuilt: whole === undefined };

@@ -1,9 +1,10 @@
 // Scrub: reads packs as a whole, those that wait longest first, until a number of bytes was read. It is how damage is
 // found before somebody needs what is damaged.
+import type { Pace } from '../../core/background-pace.ts';
 import type { BackupId, ProjectId } from '../../core/ids.ts';
 import type { Repository } from '../repository.ts';
 import { markDamagedBackups } from './damaged-backups.ts';
-import { type Damage, isDistrusted, type ReadBudget } from './verify-pack.ts';
+import { type Damage, isDistrusted } from './verify-pack.ts';
 import { verifyPacks } from './verify-packs.ts';
 
 export type ScrubOptions = {
@@ -11,7 +12,8 @@ export type ScrubOptions = {
   readonly beforeAt: number;
   /** No further pack is begun once this many bytes were read; distrusted packs do not count. */
   readonly maxBytes: number;
-  readonly budget?: ReadBudget | undefined;
+  /** Absent: as fast as it can, several packs at once. */
+  readonly pace?: Pace | undefined;
 };
 
 export type ScrubReport = {
@@ -29,7 +31,7 @@ const BATCH_COUNT = 8;
 export async function scrubProject(
   repository: Repository,
   projectId: ProjectId,
-  { beforeAt, maxBytes, budget }: ScrubOptions,
+  { beforeAt, maxBytes, pace }: ScrubOptions,
   signal: AbortSignal,
 ): Promise<ScrubReport> {
   const damage: Damage[] = [];
@@ -54,7 +56,7 @@ export async function scrubProject(
     const batch = readBytes < maxBytes ? takeUpTo(fresh, maxBytes - readBytes) : urgent;
     if (batch.length === 0) break;
     for (const { packId } of batch) looked.add(packId);
-    const verdict = await verifyPacks(repository, project, batch, { budget, signal });
+    const verdict = await verifyPacks(repository, project, batch, { pace, signal });
     damage.push(...verdict.damage);
     readBytes += verdict.readBytes;
     packCount += verdict.packCount;

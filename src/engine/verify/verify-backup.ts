@@ -9,13 +9,12 @@ import type { Progress } from '../../core/model.ts';
 import type { OpenProject, Repository } from '../repository.ts';
 import { markDamagedBackups } from './damaged-backups.ts';
 import { type ManifestGap, ManifestSurvey } from './manifest-survey.ts';
-import type { Damage, ReadBudget } from './verify-pack.ts';
+import type { Damage } from './verify-pack.ts';
 import { locateMarked, verifyPacks } from './verify-packs.ts';
 
 export type VerifyRequest = {
   readonly claim: JobClaim;
   readonly backupId: BackupId;
-  readonly budget?: ReadBudget | undefined;
   readonly report: (progress: Progress) => void;
   readonly signal: AbortSignal;
 };
@@ -47,7 +46,7 @@ export async function verifyCommitted(
   repository: Repository,
   project: OpenProject,
   backup: CommittedBackup,
-  { budget, report, signal }: Pick<VerifyRequest, 'budget' | 'report' | 'signal'>,
+  { report, signal }: Pick<VerifyRequest, 'report' | 'signal'>,
 ): Promise<BackupVerdict> {
   const { ledger, clock } = repository;
   const { projectId } = project;
@@ -57,11 +56,7 @@ export async function verifyCommitted(
   const { packs, damage: lost } = await locateMarked(repository, project, survey.marks.entries());
   const meter = new Meter(sizeBytes, survey, report);
   const done = (pack: { readonly packId: (typeof packs)[number]['packId'] }) => meter.add(pack.packId);
-  const {
-    damage: found,
-    readBytes,
-    packCount,
-  } = await verifyPacks(repository, project, packs, { budget, signal, done });
+  const { damage: found, readBytes, packCount } = await verifyPacks(repository, project, packs, { signal, done });
   const damage = [...lost, ...found];
   const isWhole = damage.length === 0 && survey.gaps.length === 0;
   const { damaged } = await markDamagedBackups(repository, project, signal);

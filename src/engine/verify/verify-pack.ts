@@ -1,5 +1,6 @@
 // Reads a pack and tells which of its slots can be had: the trailer from the store and not from memory, each frame
 // opened, each slot compared with its digest. Damage is an answer here, not an error.
+import type { Pace } from '../../core/background-pace.ts';
 import { bitmapEnd, bitmapHas, listBits, makeBitmap, setBit } from '../../core/bitmap.ts';
 import { isVbsError } from '../../core/errors.ts';
 import type { ObjectId, PackId } from '../../core/ids.ts';
@@ -14,11 +15,6 @@ import { bitsOf } from '../pipeline/reseal-work.ts';
 import { pickLeastLoaded } from '../pipeline/worker-pool.ts';
 import type { OpenProject, Repository } from '../repository.ts';
 import { isUnreadable, readTwice } from '../unreadable.ts';
-
-/** Takes turns at reading; see core/throttle.ts. */
-export type ReadBudget = {
-  take(work: { readonly bytes: number; readonly operations: number }, signal?: AbortSignal): Promise<void>;
-};
 
 /** One place of a pack that cannot be read. */
 export type Damage = {
@@ -46,8 +42,8 @@ export type VerifyPackOptions = {
   readonly slotCount?: number | undefined;
   /** Only the trailer is read: nothing is known to be sound then. */
   readonly trailerOnly?: boolean | undefined;
-  /** Absent: the host's for reading. */
-  readonly budget?: ReadBudget | undefined;
+  /** Asked before each read of data; absent, nothing is waited for. */
+  readonly pace?: Pace | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -95,7 +91,6 @@ class PackReading {
   readonly #pack: PackUse;
   readonly #options: VerifyPackOptions;
   readonly #objectName: string;
-  readonly #budget: ReadBudget;
   readonly #damage: Damage[] = [];
   #readBytes = 0;
 
@@ -105,14 +100,12 @@ class PackReading {
     this.#pack = pack;
     this.#options = options;
     this.#objectName = packObjectName(project.projectId, pack);
-    this.#budget = options.budget ?? repository.throttles.read;
   }
 
   async run(): Promise<PackVerdict> {
     const { store } = this.#repository;
     const { wanted, signal, trailerOnly = false } = this.#options;
     signal.throwIfAborted();
-    await this.#budget.take({ bytes: 0, operations: 2 }, signal);
     const index = await readTwice(() => readPackIndex(store, this.#project.keys, this.#project, this.#pack));
     const sound = makeBitmap(Math.max(index.slotCount, bitmapEnd(wanted)));
     await this.#noteMissing(index);
@@ -154,9 +147,9 @@ class PackReading {
 
   async #check(index: PackIndex, read: FrameRead<CheckedFrame>): Promise<Outcome> {
     const { store, workers } = this.#repository;
-    const { signal } = this.#options;
+    const { pace, signal } = this.#options;
     const { offsetBytes: bytesOffset, lengthBytes, frames } = read;
-    await this.#budget.take({ bytes: lengthBytes, operations: 1 }, signal);
+    await pace?.take({ bytes: lengthBytes, operations: 1 }, signal);
     let bytes: Buffer;
     try {
       bytes = await readTwice(() => store.readRange(this.#objectName, bytesOffset, lengthBytes, signal));
@@ -221,9 +214,12 @@ class PackReading {
   }
 }
 
-/** Every slot that a pack can have is called bad: whoever did so had seen a part of it. */
+/**
+ * Every slot that a pack can have was called bad: whoever did so had seen a part of it. Slots may have been found sound
+ * since; the bit after the last slot, which no slot has, goes only when all of the pack was read.
+ */
 export function isDistrusted(bad: Uint8Array): boolean {
-  return bad.length * 8 > PACK_SLOT_COUNT_MAX && bad.every((byte) => byte === 0xff);
+  return bitmapHas(bad, PACK_SLOT_COUNT_MAX);
 }
 
 function toBad(

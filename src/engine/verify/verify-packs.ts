@@ -1,9 +1,10 @@
 // Verifies many packs, some at a time, and keeps what was found.
+import type { Pace } from '../../core/background-pace.ts';
 import { bitmapEnd } from '../../core/bitmap.ts';
 import type { PackId } from '../../core/ids.ts';
 import type { PackUse } from '../../core/ledger.ts';
 import type { OpenProject, Repository } from '../repository.ts';
-import { type Damage, type PackVerdict, type ReadBudget, verifyPack } from './verify-pack.ts';
+import { type Damage, type PackVerdict, verifyPack } from './verify-pack.ts';
 
 export type PackToVerify = PackUse & {
   readonly slotCount?: number;
@@ -13,7 +14,8 @@ export type PackToVerify = PackUse & {
 };
 
 export type VerifyPacksOptions = {
-  readonly budget?: ReadBudget | undefined;
+  /** Of a run in the background, which has one read under way at a time; absent, it reads as fast as it can. */
+  readonly pace?: Pace | undefined;
   readonly signal: AbortSignal;
   readonly done?: (pack: PackToVerify, verdict: PackVerdict | undefined) => void;
 };
@@ -46,7 +48,7 @@ export async function verifyPacks(
       options.done?.(next.value, verdict);
     }
   };
-  const workerCount = repository.workers.threads.length * PACKS_PER_THREAD;
+  const workerCount = options.pace ? 1 : repository.workers.threads.length * PACKS_PER_THREAD;
   const outcomes = await Promise.allSettled(Array.from({ length: workerCount }, work));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   return total;
@@ -57,7 +59,7 @@ async function verifyCurrent(
   repository: Repository,
   project: OpenProject,
   pack: PackToVerify,
-  { budget, signal }: VerifyPacksOptions,
+  { pace, signal }: VerifyPacksOptions,
 ): Promise<PackVerdict | undefined> {
   const { ledger, logger } = repository;
   const { projectId } = project;
@@ -65,7 +67,7 @@ async function verifyCurrent(
   let current: PackUse | undefined = pack;
   for (let i = 0; i < TRY_MAX && current; i += 1) {
     const verdict: PackVerdict | undefined = await verifyPack(repository, project, current, {
-      ...{ wanted, slotCount, trailerOnly, budget, signal },
+      ...{ wanted, slotCount, trailerOnly, pace, signal },
     });
     if (verdict && (await noteUnlessNew(repository, project, verdict))) {
       for (const damage of verdict.damage) logger.error({ projectId, ...damage }, 'damage was found in the repository');
