@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { link, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { MIB } from '../core/bytes.ts';
 import { errnoOf } from '../core/errno.ts';
 import { VbsError } from '../core/errors.ts';
 import type { DurableFolders } from './durable-folders.ts';
@@ -18,11 +19,15 @@ type FileWriterDeps = {
   readonly temporaryPath: string;
   readonly folders: DurableFolders;
   readonly signal: AbortSignal | undefined;
+  /** Has the system forget what it keeps in memory of a file; called when the medium has all of it. */
+  readonly dropCache: (fd: number) => Promise<void>;
   /** Called once, when the temporary file is gone. */
   readonly onEnd: () => void;
 };
 
 const FILE_MODE = 0o600;
+/** What is smaller, records and keys, is read again soon and takes little memory. */
+const LARGE_OBJECT_BYTES = MIB;
 
 export class FileWriter implements ObjectWriter {
   readonly #deps: FileWriterDeps;
@@ -111,10 +116,11 @@ export class FileWriter implements ObjectWriter {
 
   async #finish(publish: (deps: FileWriterDeps) => Promise<void>): Promise<void> {
     assert.equal(this.#pending.size, 0, `commit of ${this.#deps.name} while it is written`);
-    const { path, folders, signal } = this.#deps;
+    const { path, folders, signal, dropCache } = this.#deps;
     try {
       await this.#step(async () => {
         await syncFile(this.#fd);
+        if (this.#sizeBytes >= LARGE_OBJECT_BYTES) await dropCache(this.#fd);
         await this.#closeOnce();
         await folders.ensure(dirname(path));
         signal?.throwIfAborted();

@@ -23,10 +23,15 @@ export class FilesystemStore implements ObjectStore {
   readonly #folders: DurableFolders;
   readonly #openFiles = new OpenFiles(STORE_OPEN_FILE_MAX);
   readonly #temporaryPaths = new Set<string>();
+  readonly #dropCache: (fd: number) => Promise<void>;
 
-  /** `root` is made when it is missing, at the first object. */
-  constructor(deps: { readonly root: string }) {
+  /**
+   * `root` is made when it is missing, at the first object. Of large objects nothing is kept in memory once they are
+   * stored, if `dropCache` can do that: a backup should not push out what other programs use.
+   */
+  constructor(deps: { readonly root: string; readonly dropCache?: (fd: number) => Promise<void> }) {
     this.#root = resolve(deps.root);
+    this.#dropCache = deps.dropCache ?? (async () => undefined);
     this.#folders = new DurableFolders(this.#root);
   }
 
@@ -160,7 +165,7 @@ export class FilesystemStore implements ObjectStore {
     const path = this.pathOf(name);
     signal?.throwIfAborted();
     const temporaryPath = join(this.#root, TEMPORARY_FOLDER, randomUUID());
-    const deps = { name, path, temporaryPath, folders: this.#folders, signal };
+    const deps = { name, path, temporaryPath, folders: this.#folders, signal, dropCache: this.#dropCache };
     // Entered before the file exists, so that `removeLeftovers` never takes it.
     this.#temporaryPaths.add(temporaryPath);
     const onEnd = () => this.#temporaryPaths.delete(temporaryPath);

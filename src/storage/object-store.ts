@@ -1,4 +1,5 @@
-// The contract of a place that keeps objects by key. Implementations: filesystem-store, memory-store, later s3-store.
+// The contract of a place that keeps objects by key. Implementations: filesystem-store, memory-store, later s3-store;
+// throttled-store holds another one to limits.
 // Every implementation passes test/contract/object-store.suite.ts.
 
 /**

@@ -103,8 +103,14 @@ class FileTarget implements VolumeTarget {
     });
   }
 
-  dropCache(): void {
-    this.#state.calls.dropCache(this.#state.file.fd);
+  async writeBack(): Promise<void> {
+    const { file, path } = this.#state;
+    await onVolume(path, () => file.datasync());
+    await this.dropCache();
+  }
+
+  async dropCache(): Promise<void> {
+    await this.#state.calls.dropCache(this.#state.file.fd);
   }
 
   async sync(): Promise<void> {

@@ -2,6 +2,7 @@
 // and from each other. (The snapshots that a backup works from are the driver's own business: `openSource`.)
 import type { SnapshotId, VolumeId } from '../core/ids.ts';
 import type { Progress } from '../core/model.ts';
+import type { Throttles } from '../core/throttle.ts';
 import type { Consistency, DriverVolume, VolumeRef, VolumeSource } from './volume.ts';
 
 /** What a driver needs to know of a snapshot row. */
@@ -28,6 +29,8 @@ export type CopyControl = {
   readonly signal?: AbortSignal | undefined;
   /** `totalBytes` of the disk, of which `doneBytes` were copied and `skippedBytes` needed no copying. */
   readonly report?: ((progress: Partial<Progress>) => void) | undefined;
+  /** What holds reading and writing back where blocks are not shared; absent, nothing does. */
+  readonly throttles?: Throttles | undefined;
 };
 
 export type RevertControl = CopyControl & {

@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { KIB, MIB } from '../core/bytes.ts';
 import { VbsError } from '../core/errors.ts';
 import { COPY_LANE_COUNT, COPY_PIECE_BYTES } from '../core/limits.ts';
+import { NO_THROTTLES } from '../core/throttle.ts';
 import { findDataExtents } from './data-extents.ts';
 import { type Extent, extentEnd } from './extent.ts';
 import type { CopyControl } from './snapshot-driver.ts';
@@ -35,15 +36,19 @@ export type CopyTarget = {
 export async function copyDisk(
   source: VolumeSource,
   target: CopyTarget,
-  { signal, report }: CopyControl,
+  { signal, report, throttles = NO_THROTTLES }: CopyControl,
   calls: SystemCalls,
 ): Promise<void> {
   const from = await open(source.descriptor.path, constants.O_RDONLY | constants.O_NOFOLLOW);
   const handled = { doneBytes: 0, skippedBytes: 0 };
   report?.({ totalBytes: source.sizeBytes, ...handled });
+  const held: HeldTarget = { ...target, takeTurn: (bytes) => throttles.write.take({ bytes, operations: 1 }, signal) };
   const step: CopyStep = {
-    copy: (piece, buffer) => copyPiece({ file: from, path: source.descriptor.path }, target, piece, buffer),
-    clear: (gap) => (target.readsZero ? Promise.resolve() : clearRange(target, gap, calls, signal)),
+    copy: async (piece, buffer) => {
+      await throttles.read.take({ bytes: piece.lengthBytes, operations: 1 }, signal);
+      await copyPiece({ file: from, path: source.descriptor.path }, held, piece, buffer);
+    },
+    clear: (gap) => (target.readsZero ? Promise.resolve() : clearRange(held, gap, calls, signal)),
     onDone: ({ kind, extent }) => {
       handled[kind === 'data' ? 'doneBytes' : 'skippedBytes'] += extent.lengthBytes;
       report?.(handled);
@@ -105,8 +110,10 @@ async function* planPieces(source: VolumeSource, signal: AbortSignal | undefined
 }
 
 type OpenDisk = Pick<CopyTarget, 'file' | 'path'>;
+/** A target that is asked before each write; zeros that are punched are no bytes. */
+type HeldTarget = CopyTarget & { takeTurn(bytes: number): Promise<void> };
 
-async function copyPiece(from: OpenDisk, target: CopyTarget, piece: Extent, buffer: Buffer): Promise<void> {
+async function copyPiece(from: OpenDisk, target: HeldTarget, piece: Extent, buffer: Buffer): Promise<void> {
   const bytes = buffer.subarray(0, piece.lengthBytes);
   await onVolume(from.path, () => readFully(from, bytes, piece.offsetBytes));
   const runs = target.readsZero ? findData(bytes) : [{ offsetBytes: 0, lengthBytes: bytes.byteLength }];
@@ -132,7 +139,7 @@ function findData(bytes: Buffer): Extent[] {
 
 /** Makes a range of the target read zero; of an image only what is not a hole already. */
 async function clearRange(
-  target: CopyTarget,
+  target: HeldTarget,
   range: Extent,
   calls: SystemCalls,
   signal: AbortSignal | undefined,
@@ -143,13 +150,14 @@ async function clearRange(
     for (let offsetBytes = data.offsetBytes; offsetBytes < extentEnd(data); offsetBytes += PUNCH_BYTES) {
       signal?.throwIfAborted();
       const part = { offsetBytes, lengthBytes: Math.min(PUNCH_BYTES, extentEnd(data) - offsetBytes) };
+      await target.takeTurn(0);
       if (!calls.punchHole(target.file.fd, offsetBytes, part.lengthBytes)) await writeZeros(target, part, signal);
       await setImmediate();
     }
   }
 }
 
-async function writeZeros(target: CopyTarget, range: Extent, signal: AbortSignal | undefined): Promise<void> {
+async function writeZeros(target: HeldTarget, range: Extent, signal: AbortSignal | undefined): Promise<void> {
   for (let offsetBytes = range.offsetBytes; offsetBytes < extentEnd(range); offsetBytes += ZEROS.byteLength) {
     signal?.throwIfAborted();
     await writeFully(target, ZEROS.subarray(0, extentEnd(range) - offsetBytes), offsetBytes);
@@ -167,7 +175,9 @@ async function readFully({ file, path }: OpenDisk, bytes: Buffer, offsetBytes: n
   }
 }
 
-async function writeFully({ file, path }: OpenDisk, bytes: Buffer, offsetBytes: number): Promise<void> {
+async function writeFully(target: HeldTarget, bytes: Buffer, offsetBytes: number): Promise<void> {
+  const { file, path } = target;
+  await target.takeTurn(bytes.byteLength);
   for (let done = 0; done < bytes.byteLength; ) {
     const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, offsetBytes + done);
     // A device that takes nothing without an error would keep us here for ever.

@@ -42,7 +42,7 @@ export type SystemCalls = {
   /** Tells file systems apart, also over restarts of the machine; undefined when it cannot be told. */
   fileSystemId(fd: number): string | undefined;
   /** Forgets what is in memory of a file and was written already. Where that cannot be done, nothing happens. */
-  dropCache(fd: number): void;
+  dropCache(fd: number): Promise<void>;
 };
 
 /** Stand-ins that need nothing of the platform. */
@@ -59,7 +59,7 @@ export const portable: SystemCalls = {
   setImmutable: () => false,
   dataDevice: () => undefined,
   fileSystemId: () => undefined,
-  dropCache: () => undefined,
+  dropCache: async () => undefined,
 };
 
 // Source: include/uapi/{linux/fs.h,linux/falloc.h,asm-generic/fcntl.h} of Linux; the same on all of LINUX_64_BIT.
@@ -247,7 +247,8 @@ function bindFileCalls(
       const status = Buffer.alloc(120);
       return fstatfs(fd, status) === 0 ? `fsid:${status.toString('hex', 56, 64)}` : fail('fstatfs');
     },
-    dropCache: (fd) => void advise(fd, 0, 0, POSIX_FADV_DONTNEED),
+    // Of a large file it takes milliseconds. It is a wish: whether it was granted is not looked at.
+    dropCache: (fd) => new Promise((resolve) => advise.async(fd, 0, 0, POSIX_FADV_DONTNEED, () => resolve())),
   };
 }
 

@@ -58,6 +58,7 @@ export type FoundChanges =
       /** Indexes of unchanged chunks with data, ascending; fewer than asked for when there are fewer. */
       readonly sample: readonly number[];
     }
+  /** The reason is one of a few fixed texts, without names: it becomes the label of a metric. */
   | { readonly isKnown: false; readonly reason: string };
 
 /** A disk open for one restore. */
@@ -70,8 +71,13 @@ export type VolumeTarget = {
   dataExtents(range: Extent, signal?: AbortSignal): AsyncIterable<Extent>;
   /** As of a source: what may differ from `baseline` on the disk as it is now. Ask before the first write. */
   findChanges(baseline: Baseline, options: FindChangesOptions, signal?: AbortSignal): Promise<FoundChanges>;
+  /**
+   * Has the medium take what was written until now, and forgets it: a large restore then has little to wait for in
+   * `sync`, and does not push what other programs use out of memory. @throws as `sync`, which may not tell it again
+   */
+  writeBack(): Promise<void>;
   /** Forgets what is in memory of the disk, where that can be done: reading asks the medium then. After `sync`. */
-  dropCache(): void;
+  dropCache(): Promise<void>;
   /** Makes everything written durable. @throws STORAGE_FULL, VOLUME_IO; VOLUME_CHANGED when its name was taken */
   sync(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
