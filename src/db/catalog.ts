@@ -10,6 +10,7 @@ import { JobRecords } from './job-records.ts';
 import { LedgerRecords } from './ledger-records.ts';
 import { MessageRecords } from './message-records.ts';
 import { MetaRecords } from './meta-records.ts';
+import { OverviewRecords } from './overview-records.ts';
 import { PolicyRecords } from './policy-records.ts';
 import { ProjectRecords } from './project-records.ts';
 import { QuotaRecords } from './quota-records.ts';
@@ -45,6 +46,7 @@ export type CatalogRecords = {
   readonly traces: TraceRecords;
   readonly ledger: LedgerRecords;
   readonly meta: MetaRecords;
+  readonly overview: OverviewRecords;
 };
 
 export class Catalog implements CatalogRecords {
@@ -68,6 +70,7 @@ export class Catalog implements CatalogRecords {
   readonly traces: TraceRecords;
   readonly ledger: LedgerRecords;
   readonly meta: MetaRecords;
+  readonly overview: OverviewRecords;
   readonly #database: Database;
   readonly #scope: Scope;
 
@@ -95,6 +98,7 @@ export class Catalog implements CatalogRecords {
     this.traces = records.traces;
     this.ledger = records.ledger;
     this.meta = records.meta;
+    this.overview = records.overview;
   }
 
   get capabilities(): Capabilities {
@@ -158,5 +162,6 @@ function makeRecords(scope: Scope): CatalogRecords {
     traces: new TraceRecords(scope),
     ledger: new LedgerRecords(scope),
     meta: new MetaRecords(scope),
+    overview: new OverviewRecords(scope),
   };
 }

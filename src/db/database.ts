@@ -36,6 +36,8 @@ export type Capabilities = {
   /** The JSON object in `column` has the text `value` under `key`. */
   hasMember(column: string, key: string, value: string): RawBuilder<SqlBool>;
   isUniqueViolation(error: unknown): boolean;
+  /** A row that is referred to is not there, or is to go while it is. */
+  isForeignKeyViolation(error: unknown): boolean;
   /** The transaction was rolled back for no fault of its own and may be run again. */
   isTransient(error: unknown): boolean;
 };

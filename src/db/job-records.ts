@@ -337,6 +337,7 @@ function toRow(job: NewJob) {
     run_after: 0,
     runner_id: null,
     lease_until: null,
+    request_id: job.requestId ?? null,
   };
 }
 

@@ -1,12 +1,14 @@
 // Adoption's transactions (src/engine/README.md): what only the store knows gets rows. Callers hold the project's lock.
 import { countCommon } from '../core/bitmap.ts';
-import { type BackupId, type JobId, newUuid, type ObjectId, type ProjectId } from '../core/ids.ts';
-import type { AdoptedBackup, AdoptedPack, PackLocation, RecordRef } from '../core/ledger.ts';
+import { type BackupId, type JobId, newUuid, type ObjectId, type ProjectId, type UserId } from '../core/ids.ts';
+import type { AdoptedBackup, AdoptedPack, BackupOrigin, PackLocation, RecordRef } from '../core/ledger.ts';
 import { packObjectName, recordName } from '../core/object-names.ts';
 import { ROW_BATCH_COUNT, splitIntoBatches } from './batches.ts';
 import type { Executor } from './database.ts';
 import { endJob } from './job-records.ts';
+import { keepRecord, noteAttempt } from './ledger-imports.ts';
 import { retireWrittenPacks } from './ledger-trash.ts';
+import { toOriginColumns } from './origin-columns.ts';
 
 export async function quarantine(executor: Executor, projectId: ProjectId, untilAt: number): Promise<void> {
   await executor
@@ -20,11 +22,19 @@ export async function quarantine(executor: Executor, projectId: ProjectId, until
 export async function repairPack(
   executor: Executor,
   projectId: ProjectId,
-  fromObjectId: ObjectId,
-  to: PackLocation & { readonly presentCount: number; readonly storedBytes: number },
+  {
+    fromObjectId,
+    to,
+    fromTrash,
+  }: {
+    readonly fromObjectId: ObjectId;
+    readonly to: PackLocation & { readonly presentCount: number; readonly storedBytes: number };
+    readonly fromTrash: boolean;
+  },
 ): Promise<boolean> {
+  const objectName = packObjectName(projectId, to);
   // What is in the trash was dead before this catalog was set back, and is deleted at any moment.
-  if (await isTrash(executor, projectId, packObjectName(projectId, to))) {
+  if (!fromTrash && (await isTrash(executor, projectId, objectName))) {
     return false;
   }
   const row = await executor
@@ -39,11 +49,14 @@ export async function repairPack(
     return false;
   }
   const dropped_count = Math.max(0, row.slot_count - to.presentCount);
+  const current = { object_id: to.objectId, next_object_id: null, stored_bytes: to.storedBytes };
   await executor
     .updateTable('packs')
-    .set({ object_id: to.objectId, next_object_id: null, dropped_count, stored_bytes: to.storedBytes })
+    // Nobody has read this object.
+    .set({ ...current, dropped_count, verified_at: 0 })
     .where('pack_id', '=', to.packId)
     .execute();
+  await takeOutOfTrash(executor, projectId, [objectName]);
   return true;
 }
 
@@ -61,6 +74,7 @@ export async function adoptBackup(
     .where('backup_id', '=', backup.backupId)
     .executeTakeFirst();
   const isUnfinished =
+    backup.recordBackupId === undefined &&
     known?.project_id === projectId &&
     known.attempt_id === null &&
     known.deleted_at === null &&
@@ -68,14 +82,21 @@ export async function adoptBackup(
   if (known !== undefined && !(isUnfinished && options.isSetBack)) {
     return 'the catalog has a backup of this id, which another attempt wrote or writes';
   }
+  const { backupId, attemptId, recordBackupId = backupId } = backup;
   const refusal = await checkPacks(executor, projectId, backup.packs, options);
   if (refusal !== undefined) {
     return refusal;
+  }
+  const isImported = recordBackupId !== backupId;
+  // Last of all that may refuse: it may call off a deletion.
+  if (isImported && !(await keepRecord(executor, projectId, { recordBackupId, attemptId }))) {
+    return 'the record that it stands on is being deleted';
   }
   if (known === undefined) {
     const jobId = newUuid<JobId>();
     await takePacks(executor, projectId, jobId, backup.packs);
     await insertBackup(executor, projectId, jobId, backup);
+    if (isImported) await noteAttempt(executor, { projectId, attemptId, backupId, jobId });
     return undefined;
   }
   // The cast: `beginBackup` took it from a typed value.
@@ -253,31 +274,39 @@ async function insertBackup(
   }
 }
 
-/** The row of a backup that only the store knew. Who asked for it, and how, is not in the record. */
+/** The row of a backup that only the store knew. */
 export function toBackupRow(projectId: ProjectId, jobId: JobId, backup: Omit<AdoptedBackup, 'packs'>) {
   return {
     ...committedColumns(backup),
+    ...toOriginColumns(backup.origin ?? unknownOrigin(backup)),
     backup_id: backup.backupId,
     project_id: projectId,
-    user_id: '',
     volume_id: backup.volumeId,
     job_id: jobId,
     name: backup.name,
     description: backup.description,
-    dialect: 'vbs',
-    container: null,
-    availability_zone: null,
-    snapshot_id: null,
-    is_incremental_requested: backup.isIncremental ? (1 as const) : (0 as const),
-    metadata: '{}',
+    metadata: JSON.stringify(backup.metadata ?? {}),
     is_record_trashed: 0 as const,
-    record_backup_id: null,
+    record_backup_id: backup.recordBackupId ?? null,
     is_volume_bootable: backup.isVolumeBootable === true ? (1 as const) : (0 as const),
     volume_metadata: JSON.stringify(backup.volumeMetadata ?? {}),
-    policy_id: null,
     created_at: backup.createdAt,
-    updated_at: null,
+    updated_at: backup.recordedAt ?? null,
     deleted_at: null,
+  };
+}
+
+/** Of a record of an earlier version. */
+function unknownOrigin({ isIncremental }: Pick<AdoptedBackup, 'isIncremental'>): BackupOrigin {
+  return {
+    // The cast is the brand: nobody has this id.
+    userId: '' as UserId,
+    policyId: null,
+    dialect: 'vbs',
+    container: null,
+    availabilityZone: null,
+    snapshotId: null,
+    isIncrementalRequested: isIncremental,
   };
 }
 

@@ -137,7 +137,7 @@ export async function commitBackup(
       consistency: commit.consistency,
       data_timestamp_at: commit.dataTimestampAt,
       fail_reason: null,
-      updated_at: endedAt,
+      updated_at: commit.recordedAt ?? endedAt,
     })
     .where('backup_id', '=', commit.backupId)
     .execute();

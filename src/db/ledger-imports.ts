@@ -2,7 +2,7 @@
 // taken over under the project's lock, and let go so that the record outlives all but the last of them.
 import type { AttemptId, BackupId, JobId, ProjectId } from '../core/ids.ts';
 import type { RecordReference } from '../core/ledger.ts';
-import { recordName } from '../core/object-names.ts';
+import { labelName, recordName } from '../core/object-names.ts';
 import type { Executor } from './database.ts';
 
 /**
@@ -85,8 +85,13 @@ export async function isBackupIdTaken(executor: Executor, projectId: ProjectId, 
   return row !== undefined && (row.deleted_at === null || row.project_id !== projectId);
 }
 
-/** Removes the tombstone of a backup that is gone, so that its id can be given again. */
-export async function freeBackupId(executor: Executor, backupId: BackupId): Promise<void> {
+/** Removes what is left of a backup that is gone, so that its id can be given again: the next one has a label too. */
+export async function freeBackupId(executor: Executor, projectId: ProjectId, backupId: BackupId): Promise<void> {
+  await executor
+    .deleteFrom('trash')
+    .where('project_id', '=', projectId)
+    .where('object_name', '=', labelName(projectId, backupId))
+    .execute();
   await executor.deleteFrom('attempts').where('backup_id', '=', backupId).execute();
   await executor.deleteFrom('backups').where('backup_id', '=', backupId).execute();
 }

@@ -3,7 +3,7 @@
 import type { Selectable } from 'kysely';
 import { bitmapEnd, countBitmap, uniteWithUnmarked } from '../core/bitmap.ts';
 import type { AttemptId, BackupId, ObjectId, PackId, ProjectId, VolumeId } from '../core/ids.ts';
-import type { CondemnOutcome, CondemnRequest, LivePack, RecordRef, RootBackup } from '../core/ledger.ts';
+import type { CondemnOutcome, CondemnRequest, LivePack, PackLocation, RecordRef, RootBackup } from '../core/ledger.ts';
 import { packIdOf, packObjectName, recordName } from '../core/object-names.ts';
 import { ROW_BATCH_COUNT, splitIntoBatches } from './batches.ts';
 import type { Executor } from './database.ts';
@@ -196,6 +196,34 @@ export async function trashVersions(
     packObjectName(projectId, { ...toLocation(row), objectId: objectId as ObjectId }),
   );
   await trashObjects(executor, projectId, names);
+}
+
+export async function retireSpare(
+  executor: Executor,
+  projectId: ProjectId,
+  { spare, objectId }: { readonly spare: PackLocation; readonly objectId: ObjectId },
+  nowAt: number,
+): Promise<boolean> {
+  const untilAt = await readQuarantine(executor, projectId);
+  if (untilAt !== undefined && untilAt > nowAt) {
+    return false;
+  }
+  const row = await executor
+    .selectFrom('packs')
+    .selectAll()
+    .where('pack_id', '=', spare.packId)
+    .where('project_id', '=', projectId)
+    .where('kind', '=', spare.kind)
+    .where('state', '=', 'live')
+    .where('object_id', '=', objectId)
+    .where('bad', 'is', null)
+    .where('verified_at', '>', 0)
+    .executeTakeFirst();
+  if (row === undefined || row.object_id === spare.objectId || row.next_object_id === spare.objectId) {
+    return false;
+  }
+  await trashVersions(executor, projectId, row, [spare.objectId]);
+  return true;
 }
 
 export async function readQuarantine(executor: Executor, projectId: ProjectId): Promise<number | undefined> {

@@ -67,7 +67,7 @@ import { forgetProject } from './ledger-destruction.ts';
 import { addHooks, findPacksByHooks } from './ledger-hooks.ts';
 import { freeBackupId, isBackupIdTaken, keepRecord, noteAttempt } from './ledger-imports.ts';
 import { claimRepository, deleteKeys, listKeys, raiseEpoch, readEpoch, saveKey, startEpoch } from './ledger-keys.ts';
-import { applyLabels, confirmLabel, listUnsavedLabels, readUnsavedLabel } from './ledger-labels.ts';
+import { applyLabels, confirmLabel, listUnsavedLabels, readUnsavedLabel, renewDeletedLabels } from './ledger-labels.ts';
 import { distrustPack, listDamagedPacks, listOwnPacks, locatePacks, reservePacks, usePack } from './ledger-packs.ts';
 import { findOwner, insertPin, pinBackup, releasePins } from './ledger-pins.ts';
 import {
@@ -78,6 +78,7 @@ import {
   listRoots,
   readQuarantine,
   readUsageState,
+  retireSpare,
   reviewRecords,
 } from './ledger-prune.ts';
 import { enterBackups, enterKeys, enterPacks, listEntered } from './ledger-rebuild.ts';
@@ -230,7 +231,7 @@ export class LedgerRecords implements Ledgers {
       // The record last: keeping it may call off a deletion, and what is refused must have changed nothing.
       if (await isBackupIdTaken(executor, projectId, backupId)) return 'id taken';
       if (!(await keepRecord(executor, projectId, record))) return 'record gone';
-      await freeBackupId(executor, backupId);
+      await freeBackupId(executor, projectId, backupId);
       return 'ready';
     });
   }
@@ -301,8 +302,13 @@ export class LedgerRecords implements Ledgers {
 
   async confirmTrash(items: readonly TrashItem[], nowAt: number): Promise<void> {
     for (const projectId of new Set(items.map((item) => item.projectId))) {
-      const trashIds = items.filter((item) => item.projectId === projectId).map((item) => item.trashId);
-      await this.#scope.transact([projectId], (executor) => confirmTrash(executor, projectId, trashIds, nowAt));
+      const own = items.filter((item) => item.projectId === projectId);
+      const trashIds = own.map((item) => item.trashId);
+      const names = own.map((item) => item.objectName);
+      await this.#scope.transact([projectId], async (executor) => {
+        await confirmTrash(executor, projectId, trashIds, nowAt);
+        await renewDeletedLabels(executor, projectId, names);
+      });
     }
   }
 
@@ -338,6 +344,12 @@ export class LedgerRecords implements Ledgers {
 
   async condemnSlots(projectId: ProjectId, request: CondemnRequest, nowAt: number): Promise<CondemnOutcome> {
     return await this.#scope.transact([projectId], (executor) => condemnSlots(executor, projectId, request, nowAt));
+  }
+
+  async retireSpare(projectId: ProjectId, spare: PackLocation, objectId: ObjectId, nowAt: number): Promise<boolean> {
+    return await this.#scope.transact([projectId], (executor) =>
+      retireSpare(executor, projectId, { spare, objectId }, nowAt),
+    );
   }
 
   async readQuarantine(projectId: ProjectId): Promise<number | undefined> {
@@ -382,8 +394,11 @@ export class LedgerRecords implements Ledgers {
     projectId: ProjectId,
     fromObjectId: ObjectId,
     to: PackLocation & { readonly presentCount: number; readonly storedBytes: number },
+    { fromTrash } = { fromTrash: false },
   ): Promise<boolean> {
-    return await this.#scope.transact([projectId], (executor) => repairPack(executor, projectId, fromObjectId, to));
+    return await this.#scope.transact([projectId], (executor) =>
+      repairPack(executor, projectId, { fromObjectId, to, fromTrash }),
+    );
   }
 
   async adoptBackup(

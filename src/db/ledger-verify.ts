@@ -55,7 +55,7 @@ export async function noteBackup(
 ): Promise<boolean> {
   const row = await executor
     .selectFrom('backups')
-    .select('is_damaged')
+    .select(['is_damaged', 'status'])
     .where('backup_id', '=', finding.backupId)
     .where('project_id', '=', projectId)
     .where('attempt_id', '=', finding.attemptId)
@@ -69,8 +69,10 @@ export async function noteBackup(
   }
   // A backup that was good before keeps what its row says of other failures.
   if (!finding.isSound || row.is_damaged === 1) {
+    // Where a restore had failed by damage that is mended now, it can be restored again.
+    const status = row.status === 'error_restoring' ? ('available' as const) : undefined;
     const columns = finding.isSound
-      ? { is_damaged: 0 as const, fail_reason: null }
+      ? { is_damaged: 0 as const, fail_reason: null, ...(status && { status }) }
       : { is_damaged: 1 as const, fail_reason: finding.reason };
     await executor
       .updateTable('backups')

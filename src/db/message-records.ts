@@ -69,7 +69,8 @@ export class MessageRecords {
   }
 }
 
-type FailedJob = Pick<Selectable<JobTable>, 'project_id' | 'kind' | 'backup_id' | 'volume_id' | 'snapshot_id'>;
+const JOB_COLUMNS = ['project_id', 'kind', 'backup_id', 'volume_id', 'snapshot_id', 'request_id'] as const;
+type FailedJob = Pick<Selectable<JobTable>, (typeof JOB_COLUMNS)[number]>;
 
 /** Tells of a job that has failed for good, inside the transaction that ends it. Internal jobs concern no user. */
 export async function insertJobMessage(
@@ -77,11 +78,7 @@ export async function insertJobMessage(
   jobId: JobId,
   failure: { readonly errorCode: string; readonly failReason: string; readonly endedAt: number },
 ): Promise<void> {
-  const job = await executor
-    .selectFrom('jobs')
-    .select(['project_id', 'kind', 'backup_id', 'volume_id', 'snapshot_id'])
-    .where('job_id', '=', jobId)
-    .executeTakeFirst();
+  const job = await executor.selectFrom('jobs').select(JOB_COLUMNS).where('job_id', '=', jobId).executeTakeFirst();
   const resource = job === undefined ? undefined : resourceOf(job);
   if (job === undefined || resource === undefined) return;
   await insertMessage(executor, {
@@ -93,6 +90,7 @@ export async function insertJobMessage(
     errorCode: failure.errorCode,
     detail: failure.failReason,
     jobId,
+    requestId: job.request_id,
     createdAt: failure.endedAt,
   });
 }
@@ -115,6 +113,7 @@ async function insertMessage(executor: Executor, message: Message): Promise<void
     error_code: message.errorCode,
     detail: message.detail,
     job_id: message.jobId,
+    request_id: message.requestId,
     created_at: message.createdAt,
   };
   await executor.insertInto('messages').values(row).execute();
@@ -131,6 +130,7 @@ function toMessage(row: Selectable<MessageTable>): Message {
     errorCode: row.error_code,
     detail: row.detail,
     jobId: row.job_id as JobId | null,
+    requestId: row.request_id,
     createdAt: row.created_at,
   };
 }

@@ -15,6 +15,8 @@ import { createBaselineTrash } from './migrations/0011-baselines.ts';
 import { addVerification } from './migrations/0012-verify.ts';
 import { addKeyNumbers } from './migrations/0013-keys.ts';
 import { createLabels } from './migrations/0014-labels.ts';
+import { labelAllBackups } from './migrations/0015-label-origins.ts';
+import { addJobRequests } from './migrations/0016-job-requests.ts';
 
 export type Migration = {
   readonly name: string;
@@ -34,6 +36,8 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0012-verify', run: addVerification },
   { name: '0013-keys', run: addKeyNumbers },
   { name: '0014-labels', run: createLabels },
+  { name: '0015-label-origins', run: labelAllBackups },
+  { name: '0016-job-requests', run: addJobRequests },
 ];
 
 /** @throws CATALOG_UNKNOWN_FORMAT when a newer version of the program has been here */

@@ -21,6 +21,7 @@ import type { Tables } from './tables.ts';
 const SERIALIZATION_FAILURE = '40001';
 const DEADLOCK_DETECTED = '40P01';
 const UNIQUE_VIOLATION = '23505';
+const FOREIGN_KEY_VIOLATION = '23503';
 const DISK_FULL = '53100';
 /** Connection lost or refused (08), resources short (53), operator intervened (57), as the first two characters. */
 const UNAVAILABLE_CLASSES = new Set(['08', '53', '57']);
@@ -51,6 +52,7 @@ const capabilities: Capabilities = {
   contains: (column, text) => sql<SqlBool>`strpos(${sql.ref(column)}, ${text}) > 0`,
   hasMember: (column, key, value) => sql<SqlBool>`(${sql.ref(column)}::json ->> ${key}::text) = ${value}`,
   isUniqueViolation: (error) => sqlStateOf(error) === UNIQUE_VIOLATION,
+  isForeignKeyViolation: (error) => sqlStateOf(error) === FOREIGN_KEY_VIOLATION,
   isTransient: (error) => {
     const state = sqlStateOf(error);
     return state === SERIALIZATION_FAILURE || state === DEADLOCK_DETECTED;

@@ -290,6 +290,8 @@ export type NewJob = {
   readonly volumeId?: VolumeId | null | undefined;
   readonly snapshotId?: SnapshotId | null | undefined;
   readonly payload?: Readonly<Record<string, unknown>> | undefined;
+  /** Of the request that asked for it; absent for what the service does by itself. */
+  readonly requestId?: string | undefined;
   readonly createdAt: number;
 };
 

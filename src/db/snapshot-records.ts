@@ -1,5 +1,6 @@
 // Snapshots: rows of the points in time that drivers keep of volumes.
 import { type Selectable, sql, type Updateable } from 'kysely';
+import { VbsError } from '../core/errors.ts';
 import type { ProjectId, SnapshotId, UserId, VolumeId } from '../core/ids.ts';
 import type { Snapshot, SnapshotStatus } from '../core/model.ts';
 import { type Condition, equals, type ListSpec, listRows } from './list-rows.ts';
@@ -31,6 +32,7 @@ export class SnapshotRecords {
     this.#scope = scope;
   }
 
+  /** @throws VOLUME_TYPE_NOT_FOUND when the type was renamed since the caller read the volume */
   async insert(snapshot: NewSnapshot): Promise<void> {
     const row = {
       snapshot_id: snapshot.snapshotId,
@@ -53,7 +55,13 @@ export class SnapshotRecords {
       created_at: snapshot.createdAt,
       updated_at: null,
     };
-    await this.#scope.executor.insertInto('snapshots').values(row).execute();
+    try {
+      await this.#scope.executor.insertInto('snapshots').values(row).execute();
+    } catch (error) {
+      if (!this.#scope.capabilities.isForeignKeyViolation(error)) throw error;
+      // The volume is there and keeps its type, but the type may have another name by now.
+      throw new VbsError('VOLUME_TYPE_NOT_FOUND', { volumeType: snapshot.volumeType }, { cause: error });
+    }
   }
 
   async get(projectId: ProjectId, snapshotId: SnapshotId): Promise<Snapshot | undefined> {

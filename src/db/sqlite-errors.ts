@@ -10,6 +10,7 @@ const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 const SQLITE_CONSTRAINT_UNIQUE = 2067;
 const SQLITE_CONSTRAINT_PRIMARYKEY = 1555;
+const SQLITE_CONSTRAINT_FOREIGNKEY = 787;
 
 /** An error of the writer's thread as it crosses to this one. */
 export type SqliteFault = { readonly message: string; readonly errcode: number | undefined };
@@ -55,6 +56,10 @@ export function toCatalogError(fault: SqliteFault, path: string): VbsError | Sql
 export function isBusy(error: unknown): boolean {
   const errcode = describeFault(error).errcode;
   return errcode !== undefined && (errcode & 0xff) === SQLITE_BUSY;
+}
+
+export function isForeignKeyViolation(error: unknown): boolean {
+  return error instanceof SqliteError && error.errcode === SQLITE_CONSTRAINT_FOREIGNKEY;
 }
 
 export function isUniqueViolation(error: unknown): boolean {

@@ -27,7 +27,9 @@ export class SqliteWriter {
     this.#path = path;
     // The same file is .ts in the sources and .js in the published package.
     const file = new URL(`./sqlite-writer-thread${extname(import.meta.url)}`, import.meta.url);
-    this.#worker = new Worker(file, { workerData: { path } });
+    // What it handles lies in SQLite's own memory; V8 would let its heap grow by tens of megabytes.
+    const resourceLimits = { maxYoungGenerationSizeMb: 6 };
+    this.#worker = new Worker(file, { workerData: { path }, resourceLimits });
     this.#worker.on('message', (reply: WriterReply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#lose(error));
     this.#worker.on('exit', (code) => this.#lose(new Error(`the thread ended with code ${code}`)));

@@ -5,7 +5,7 @@ import { Kysely, type SqlBool, sql } from 'kysely';
 import type { Capabilities, OpenedDatabase } from './database.ts';
 import { NodeSqliteDialect } from './node-sqlite.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
-import { describeFault, isUniqueViolation, toCatalogError } from './sqlite-errors.ts';
+import { describeFault, isForeignKeyViolation, isUniqueViolation, toCatalogError } from './sqlite-errors.ts';
 import { SqliteWriter } from './sqlite-writer.ts';
 import type { Tables } from './tables.ts';
 
@@ -32,6 +32,7 @@ export const sqliteCapabilities: Capabilities = {
     sql<SqlBool>`exists (select 1 from json_each(${sql.ref(column)}) as member
       where member.key = ${key} and member.value = ${value})`,
   isUniqueViolation,
+  isForeignKeyViolation,
   // One writer at a time: nothing is ever rolled back for the sake of others.
   isTransient: () => false,
 };

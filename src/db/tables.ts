@@ -139,25 +139,27 @@ export type MessageTable = {
   error_code: Fixed<string>;
   detail: Fixed<string>;
   job_id: Fixed<string | null>;
+  request_id: Fixed<string | null>;
   created_at: Fixed<number>;
 };
 
 export type BackupTable = {
   backup_id: Fixed<string>;
   project_id: Fixed<string>;
-  user_id: Fixed<string>;
+  /** This, and all else of BackupOrigin, is changed only by labels: earlier records do not say it. */
+  user_id: string;
   /** All zeros until an import has read it from the record. */
   volume_id: string;
   job_id: Fixed<string>;
   name: string | null;
   description: string | null;
   status: string;
-  dialect: Fixed<string>;
+  dialect: string;
   size_bytes: number;
   container: string | null;
   availability_zone: string | null;
   snapshot_id: string | null;
-  is_incremental_requested: Fixed<Flag>;
+  is_incremental_requested: Flag;
   is_incremental: Flag;
   parent_id: string | null;
   object_count: number;
@@ -174,13 +176,14 @@ export type BackupTable = {
   /** Its record is in the trash; nobody may pin it any more. */
   is_record_trashed: Flag;
   /** Set when a policy made it. */
-  policy_id: Fixed<string | null>;
+  policy_id: string | null;
   /** Whose record an imported backup stands on; null: its own. */
-  record_backup_id: Fixed<string | null>;
+  record_backup_id: string | null;
   /** Of the volume, at the time of the backup. */
   is_volume_bootable: Flag;
   volume_metadata: string;
-  created_at: Fixed<number>;
+  /** Of an imported backup its label says it. */
+  created_at: number;
   updated_at: number | null;
   /** Tombstone: the backup is gone for everybody, the row still names its record. */
   deleted_at: number | null;
@@ -236,6 +239,8 @@ export type JobTable = {
   run_after: number;
   runner_id: string | null;
   lease_until: number | null;
+  /** Null when nobody asked for it. */
+  request_id: Fixed<string | null>;
 };
 
 export type AttemptTable = { attempt_id: string; job_id: string; attempt: number; backup_id: string };

@@ -39,7 +39,10 @@ export class VolumeRecords {
     this.#scope = scope;
   }
 
-  /** @throws VOLUME_ALREADY_MANAGED when another volume has this source */
+  /**
+   * @throws VOLUME_ALREADY_MANAGED when another volume has this source; VOLUME_TYPE_NOT_FOUND, also when the type was
+   * there a moment ago
+   */
   async insert(volume: NewVolume): Promise<void> {
     const row = {
       volume_id: volume.volumeId,
@@ -65,7 +68,7 @@ export class VolumeRecords {
       is_readonly: null,
       image_metadata: '{}',
     };
-    await this.#withSource(volume.source, () => this.#scope.executor.insertInto('volumes').values(row).execute());
+    await this.#write(volume, () => this.#scope.executor.insertInto('volumes').values(row).execute());
   }
 
   async get(projectId: ProjectId, volumeId: VolumeId): Promise<Volume | undefined> {
@@ -92,7 +95,7 @@ export class VolumeRecords {
   async update(volumeId: VolumeId, changes: VolumeChanges): Promise<void> {
     const values = toColumns(changes);
     if (Object.keys(values).length > 0) {
-      await this.#withSource(changes.source ?? '', () =>
+      await this.#write(changes, () =>
         this.#scope.executor.updateTable('volumes').set(values).where('volume_id', '=', volumeId).execute(),
       );
     }
@@ -165,12 +168,17 @@ export class VolumeRecords {
     return rows.map((row) => JSON.parse(row.metadata) as Record<string, string>);
   }
 
-  async #withSource<T>(source: string, write: () => Promise<T>): Promise<T> {
+  async #write<T>({ source = '', volumeType }: VolumeChanges, write: () => Promise<T>): Promise<T> {
+    const { capabilities } = this.#scope;
     try {
       return await write();
     } catch (error) {
-      if (source !== '' && this.#scope.capabilities.isUniqueViolation(error)) {
+      if (source !== '' && capabilities.isUniqueViolation(error)) {
         throw new VbsError('VOLUME_ALREADY_MANAGED', { reference: source }, { cause: error });
+      }
+      // Deleted or renamed since the caller saw it: no lock is common to volumes and types.
+      if (volumeType !== undefined && capabilities.isForeignKeyViolation(error)) {
+        throw new VbsError('VOLUME_TYPE_NOT_FOUND', { volumeType }, { cause: error });
       }
       throw error;
     }

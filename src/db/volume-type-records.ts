@@ -83,12 +83,21 @@ export class VolumeTypeRecords {
     );
   }
 
-  /** With its access list and the quotas that speak of it. The caller has seen that no volume is of this type. */
-  async delete(typeId: VolumeTypeId): Promise<void> {
-    const { executor } = this.#scope;
+  /**
+   * With its access list and the quotas that speak of it. @throws VOLUME_TYPE_IN_USE, also when a volume of this type
+   * was made since the caller saw that there is none
+   */
+  async delete({ typeId, name }: Pick<VolumeType, 'typeId' | 'name'>): Promise<void> {
+    const { executor, capabilities } = this.#scope;
     await executor.deleteFrom('quota_limits').where('type_id', '=', typeId).execute();
     await executor.deleteFrom('quota_defaults').where('type_id', '=', typeId).execute();
-    await executor.deleteFrom('volume_types').where('type_id', '=', typeId).execute();
+    try {
+      await executor.deleteFrom('volume_types').where('type_id', '=', typeId).execute();
+    } catch (error) {
+      if (capabilities.isForeignKeyViolation(error))
+        throw new VbsError('VOLUME_TYPE_IN_USE', { name }, { cause: error });
+      throw error;
+    }
   }
 
   /** Some volume of some project, or some snapshot, is of this type. */
