@@ -3,18 +3,20 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server as NetServer } from 'node:net';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { buildServer } from './api/server.ts';
 import { type Config, repositoryFolder } from './config.ts';
+import { BackgroundPace, Foreground } from './core/background-pace.ts';
 import { describeError, errnoOf } from './core/errno.ts';
 import { VbsError } from './core/errors.ts';
 import type { ProjectId, VolumeId } from './core/ids.ts';
 import { createJsonLogger } from './core/json-logger.ts';
-import { SERVER_CLOSE_MS } from './core/limits.ts';
+import { BACKGROUND_MIN_BYTES_PER_SECOND, SERVER_CLOSE_MS } from './core/limits.ts';
 import { DEFAULT_MEMORY_PLAN, planMemory } from './core/memory-plan.ts';
+import { type Metrics, noMetrics } from './core/metrics.ts';
 import { MovableClock } from './core/movable-clock.ts';
 import { CONFIG_NAME } from './core/object-names.ts';
 import { packageVersion } from './core/package-version.ts';
@@ -35,9 +37,13 @@ import { scrubProject } from './engine/verify/scrub-project.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { Scheduler } from './jobs/scheduler.ts';
 import { KeystoneClient } from './keystone/keystone-client.ts';
+import type { ListenAddress } from './listen-settings.ts';
+import { createMetricsServer } from './metrics/metrics-server.ts';
+import type { PrometheusMetrics } from './metrics/prometheus-metrics.ts';
 import { BackupRecordService } from './services/backup-record-service.ts';
 import { BackupService } from './services/backup-service.ts';
 import { BackupTagService } from './services/backup-tag-service.ts';
+import { readCurrentState } from './services/current-state.ts';
 import { DevClock } from './services/dev-clock.ts';
 import { openDirectory } from './services/directory.ts';
 import { ExportOpener } from './services/export-opener.ts';
@@ -64,12 +70,16 @@ import { VolumeCreator } from './services/volume-creation.ts';
 import { toDescriptor } from './services/volume-disk.ts';
 import { makeVolumeServices } from './services/volume-services.ts';
 import { FilesystemStore } from './storage/filesystem-store.ts';
+import { ThrottledStore } from './storage/throttled-store.ts';
 import { FileDriver } from './volumes/file-driver.ts';
+import { loadSystemCalls } from './volumes/system-calls.ts';
 import { VolumeRegistry } from './volumes/volume-registry.ts';
 
 export type App = {
   /** Origin to reach the API at from this machine. */
   readonly url: string;
+  /** Address of the metrics; undefined when none are served. */
+  readonly metricsUrl: string | undefined;
   readonly config: Config;
   /** Of the user admin; set only when it was drawn by this start. */
   readonly generatedPassword: string | undefined;
@@ -103,22 +113,25 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   await using stack = new AsyncDisposableStack();
   const base: Base = { config, clock, realClock, movableClock, logger, stack };
   const { catalog, repository, generatedPassphrasePath } = await openStorage(base);
-  const parts = await startServices(base, catalog, repository);
+  const figures = await openMetrics(base, catalog);
+  const parts = await startServices(base, catalog, repository, figures ?? noMetrics);
   const { server, runner, scheduler, upkeep, pruner, scrubber } = parts;
   // Before requests come in: it takes every job that runs according to its row for one of a process that died.
   await runner.start();
-  await onAddress(config.listen, () => server.listen(config.listen));
+  await onAddress('listen', config.listen, () => server.listen(config.listen));
   stack.defer(() => closeServer(server));
+  const metricsUrl = await serveMetrics(base, figures);
   scheduler.start();
   upkeep.start();
   pruner.start();
   scrubber.start();
-  const url = originOf(server);
-  logger.info({ url, dataFolder: config.dataFolder }, 'serving');
+  const url = originOf(server.server);
+  logger.info({ url, metricsUrl, dataFolder: config.dataFolder }, 'serving');
   // From here on closing is the caller's.
   const opened = stack.move();
   return {
     url,
+    metricsUrl,
     config,
     generatedPassword: parts.generatedPassword,
     generatedPassphrasePath,
@@ -130,56 +143,89 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 async function openStorage({ config, clock, realClock, logger, stack }: Base) {
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
   stack.use(await lockFolder(config.dataFolder));
-  await probeAddress(config.listen);
+  await probeAddress('listen', config.listen);
+  if (config.metricsListen !== undefined) await probeAddress('metricsListen', config.metricsListen);
   const { database } = config;
   if (database.kind === 'sqlite') await mkdir(dirname(database.path), { recursive: true, mode: 0o700 });
   const catalog = stack.use(new Catalog({ database: await openDatabase(database, { logger }) }));
-  const store = new FilesystemStore({ root: repositoryFolder(config) });
-  stack.defer(() => store.close());
+  const files = new FilesystemStore({ root: repositoryFolder(config), dropCache: loadSystemCalls().dropCache });
+  stack.defer(() => files.close());
   // The folder is ours by the lock: whatever lies half written there is of a process that died.
-  await store.removeLeftovers();
+  await files.removeLeftovers();
+  const { repositoryThrottles, ...limits } = openLimits(config, realClock);
+  const store = new ThrottledStore(files, repositoryThrottles);
   const { ledger } = catalog;
   const isKnown = (await ledger.listKeys()).some((row) => row.projectId === null);
   const hasRepository = isKnown || (await store.head(CONFIG_NAME)) !== undefined;
   const { passphrase, generatedPath } = await loadPassphrase({ ...config, hasRepository });
   const workers = new WorkerPool({ threadCount: config.workerCount, logger });
   stack.defer(() => workers.close());
-  const limits = openLimits(config, realClock);
   const repository = await Repository.open({ store, ledger, workers, clock, logger, ...limits }, passphrase);
   return { catalog, repository, generatedPassphrasePath: generatedPath };
 }
 
 /** How much the engine may take of this host. */
 function openLimits({ limits, workerCount, maxJobs }: Config, clock: Clock) {
-  const { readSchedule, writeSchedule, compressionLevel, memoryBytes } = limits;
+  const { readSchedule, writeSchedule, repositoryReadSchedule, repositoryWriteSchedule } = limits;
+  const { compressionLevel, memoryBytes } = limits;
   return {
     compressionLevel,
     throttles: {
       read: new Throttle({ schedule: readSchedule, clock }),
       write: new Throttle({ schedule: writeSchedule, clock }),
     },
+    repositoryThrottles: {
+      read: new Throttle({ schedule: repositoryReadSchedule, clock }),
+      write: new Throttle({ schedule: repositoryWriteSchedule, clock }),
+    },
     memory: memoryBytes === undefined ? DEFAULT_MEMORY_PLAN : planMemory(memoryBytes, workerCount, maxJobs),
   };
 }
 
-async function startServices(base: Base, catalog: Catalog, repository: Repository) {
+/** Undefined when nobody asked for any. */
+async function openMetrics(base: Base, catalog: Catalog): Promise<PrometheusMetrics | undefined> {
+  const { config, clock, realClock } = base;
+  if (config.metricsListen === undefined) return undefined;
+  // Loaded here: a start without metrics need not wait for the library.
+  const { PrometheusMetrics } = await import('./metrics/prometheus-metrics.ts');
+  const state = { catalog, clock, folder: repositoryFolder(config), scrubDays: config.scrub.days };
+  const readState = () => readCurrentState(state);
+  return new PrometheusMetrics({ readState, clock: realClock, version: packageVersion(), includesProcess: true });
+}
+
+/** Begins to serve them, where they are asked for; answers where. */
+async function serveMetrics({ config, logger, stack }: Base, figures: PrometheusMetrics | undefined) {
+  const { metricsListen } = config;
+  if (figures === undefined || metricsListen === undefined) return undefined;
+  const server = createMetricsServer(figures, logger);
+  await listenOn('metricsListen', metricsListen, server);
+  stack.defer(async () => {
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  });
+  return `${originOf(server)}/metrics`;
+}
+
+async function startServices(base: Base, catalog: Catalog, repository: Repository, metrics: Metrics) {
   const { config, clock, logger, stack } = base;
   const { availabilityZone, maxJobs } = config;
   const hostName = hostname();
   const drivers = new VolumeRegistry([openFileDriver(base)]);
   const { generatedPassword, directory, ...identityParts } = await openIdentity(base, catalog);
-  const common = { catalog, clock, logger };
+  const common = { catalog, clock, logger, metrics };
   const sweep = (projectId: Parameters<typeof sweepTrash>[1]) => sweepTrash(repository, projectId);
-  const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger, sweepTrash: sweep });
+  const sweeper = new TrashSweeper({ ledger: catalog.ledger, clock, logger, metrics, sweepTrash: sweep });
   const wakeJobs = () => runner.wake();
   const retention = new RetentionRunner({ ...common, wakeJobs });
   const labels = new LabelKeeper({ catalog, repository, logger });
   const { tokenKeys } = directory;
   const upkeep = new Upkeep({ ...common, drivers, sweeper, retention, labels, tokenKeys });
   stack.defer(() => upkeep.stop());
-  const { pruner, runs } = openPrune(base, catalog, repository);
-  const { scrubber, repair } = openScrub(base, catalog, repository, runs);
-  const parts = { sweeper, retention, pruner, labels, scrubber };
+  const foreground = new Foreground();
+  const { pruner, runs } = openPrune(base, { catalog, repository, metrics, foreground });
+  const { scrubber, repair } = openScrub(base, { catalog, repository, runs, foreground });
+  const parts = { sweeper, retention, pruner, labels, scrubber, foreground };
   const handlers = createJobHandlers({ ...common, repository, drivers, ...parts });
   const runnerId = `${hostName}-${randomUUID()}`;
   const runner = new JobRunner({ ...common, handlers, maxJobs, runnerId });
@@ -191,7 +237,7 @@ async function startServices(base: Base, catalog: Catalog, repository: Repositor
   // Whatever the catalog is: disks and repository are below the folder that this process holds the lock of.
   await volumeCreator.recoverVolumes();
   await volumeServices.volumes.recoverVolumes();
-  const exports = new ExportOpener({ catalog, repository, runner, clock });
+  const exports = new ExportOpener({ catalog, repository, runner, foreground, clock });
   const limits = { ...config.quotas, backupsPerVolume: config.backupsPerVolume };
   const backups = new BackupService({
     ...{ ...common, exports, limits, labels, availabilityZone, wakeJobs },
@@ -214,6 +260,7 @@ async function startServices(base: Base, catalog: Catalog, repository: Repositor
       policies,
       clock,
       logger,
+      metrics,
       region,
       availabilityZone,
     },
@@ -228,7 +275,7 @@ async function startServices(base: Base, catalog: Catalog, repository: Repositor
       measure: (projectId, signal) => measureUsage(repository, projectId, signal),
     }),
     verify: new VerifyService({
-      ...{ catalog, runs, clock, wakeJobs, repair },
+      ...{ catalog, runs, clock, wakeJobs, foreground, repair },
       check: (projectId, readShare, signal) => checkProject(repository, projectId, { readShare }, signal),
     }),
     version: packageVersion(),
@@ -238,13 +285,22 @@ async function startServices(base: Base, catalog: Catalog, repository: Repositor
   return { server, runner, scheduler, upkeep, pruner, scrubber, generatedPassword };
 }
 
-function openPrune({ config, clock, logger, stack }: Base, catalog: Catalog, repository: Repository) {
+type MaintenanceParts = {
+  readonly catalog: Catalog;
+  readonly repository: Repository;
+  /** What scrubs and compactions give way to. */
+  readonly foreground: Foreground;
+};
+
+function openPrune({ config, clock, logger, stack }: Base, parts: MaintenanceParts & { readonly metrics: Metrics }) {
+  const { catalog, repository, metrics, foreground } = parts;
   const { database, prune } = config;
   const { intervalMs, compactShare, reserveBytes: sizeBytes } = prune;
   const path = database.kind === 'sqlite' ? join(dirname(database.path), 'reserve') : undefined;
-  const runs = new MaintenanceRuns({ clock, logger });
+  const runs = new MaintenanceRuns({ clock, logger, metrics });
+  const leastBytesPerSecond = BACKGROUND_MIN_BYTES_PER_SECOND;
   const pruner = new PruneRunner({
-    ...{ runs, logger, intervalMs },
+    ...{ runs, logger, intervalMs, pace: new BackgroundPace({ foreground, leastBytesPerSecond }) },
     prune: (projectId, options, signal) => runPrune(repository, projectId, { compactShare, ...options }, signal),
     listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
     reserve: path === undefined ? undefined : new ReserveFile({ path, sizeBytes }),
@@ -256,9 +312,7 @@ function openPrune({ config, clock, logger, stack }: Base, catalog: Catalog, rep
 
 function openScrub(
   { config, clock, logger, stack }: Base,
-  catalog: Catalog,
-  repository: Repository,
-  runs: MaintenanceRuns,
+  { catalog, repository, runs, foreground }: MaintenanceParts & { readonly runs: MaintenanceRuns },
 ) {
   const { ledger } = catalog;
   const repair = (projectId: ProjectId, signal: AbortSignal) => {
@@ -270,7 +324,7 @@ function openScrub(
     return repairProject(repository, projectId, { openVolume }, signal);
   };
   const scrubber = new ScrubRunner({
-    ...{ ledger, runs, clock, logger, repair },
+    ...{ ledger, runs, foreground, clock, logger, repair },
     pace: config.scrub,
     scrub: (projectId, options, signal) => scrubProject(repository, projectId, options, signal),
     listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
@@ -332,18 +386,29 @@ function openFileDriver({ config, realClock, logger }: Base): FileDriver {
 }
 
 /** Tried before anything is made: a first start that failed later would have drawn a password that nobody ever sees. */
-async function probeAddress(listen: Config['listen']): Promise<void> {
+async function probeAddress(setting: ListenSetting, listen: ListenAddress): Promise<void> {
   const probe = createServer();
-  await onAddress(listen, async () => {
-    probe.listen(listen);
-    await once(probe, 'listening');
-  });
+  await listenOn(setting, listen, probe);
   probe.close();
   await once(probe, 'close');
 }
 
+/** @throws as `onAddress` */
+async function listenOn(setting: ListenSetting, address: ListenAddress, server: NetServer): Promise<void> {
+  await onAddress(setting, address, async () => {
+    server.listen(address);
+    await once(server, 'listening');
+  });
+}
+
+type ListenSetting = 'listen' | 'metricsListen';
+
 /** @throws CONFIG_INVALID when the address is taken, not ours or not permitted */
-async function onAddress({ host, port }: Config['listen'], listen: () => Promise<unknown>): Promise<void> {
+async function onAddress(
+  setting: ListenSetting,
+  { host, port }: ListenAddress,
+  listen: () => Promise<unknown>,
+): Promise<void> {
   try {
     await listen();
   } catch (error) {
@@ -351,7 +416,7 @@ async function onAddress({ host, port }: Config['listen'], listen: () => Promise
     if (errno === undefined) throw error;
     const isTaken = errno === 'EADDRINUSE';
     const reason = isTaken ? 'the address is in use by another program' : describeError(error);
-    const details = { setting: 'listen', reason: `cannot listen on ${host}:${port}: ${reason}` };
+    const details = { setting, reason: `cannot listen on ${host}:${port}: ${reason}` };
     throw new VbsError('CONFIG_INVALID', details, { cause: error });
   }
 }
@@ -366,9 +431,9 @@ async function closeServer(server: FastifyInstance): Promise<void> {
   }
 }
 
-function originOf(server: FastifyInstance): string {
+function originOf(server: NetServer): string {
   // The server listens on a TCP port, so its address is not the path of a socket.
-  const { address, family, port } = server.server.address() as AddressInfo;
+  const { address, family, port } = server.address() as AddressInfo;
   const isAny = address === '0.0.0.0' || address === '::';
   if (family === 'IPv6') return `http://[${isAny ? '::1' : address}]:${port}`;
   return `http://${isAny ? '127.0.0.1' : address}:${port}`;

@@ -12,6 +12,7 @@ import type { NativeRules } from './core/native-rules.ts';
 import { didYouMean } from './core/suggest.ts';
 import { IDENTITY_SETTINGS, type IdentityConfig, toIdentityConfig } from './identity-settings.ts';
 import { LIMIT_SETTINGS, type LimitConfig, toLimitConfig } from './limit-settings.ts';
+import { LISTEN_SETTINGS, type ListenAddress, parseListen } from './listen-settings.ts';
 import { NATIVE_SETTINGS, toNativeRules } from './native-settings.ts';
 import { POLICY_SETTINGS, type PolicyConfig, toPolicyConfig } from './policy-settings.ts';
 import { PRUNE_SETTINGS, type PruneConfig, toPruneConfig } from './prune-settings.ts';
@@ -26,8 +27,9 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Everything that can be set, checked and typed. Paths are absolute. */
 export type Config = {
-  /** Port 0 takes any free port. */
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAddress;
+  /** Absent: no metrics are served. */
+  readonly metricsListen?: ListenAddress;
   readonly dataFolder: string;
   readonly volumeRoots: readonly string[];
   /** False: every backup reads all of its disk, and no snapshot is kept between backups. */
@@ -83,16 +85,7 @@ const SECRET_FLAG_NOTE = ' (everybody on the machine can see flags: prefer the v
 const nonEmpty = Type.String({ minLength: 1 });
 
 export const SETTINGS = {
-  listen: {
-    variable: 'OPENVBS_LISTEN',
-    flag: 'listen',
-    kind: 'text',
-    schema: Type.String({ pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s/]+):[0-9]{1,5}$' }),
-    hint: 'HOST:PORT',
-    expected: 'host:port with a port of 0 to 65535, for example 127.0.0.1:8776 or [::1]:8776',
-    doc: 'address the API listens on; port 0 takes any free port',
-    default: '127.0.0.1:8776',
-  },
+  ...LISTEN_SETTINGS,
   data: {
     variable: 'OPENVBS_DATA',
     flag: 'data',
@@ -392,12 +385,15 @@ function isPostgresUrl(text: string): boolean {
 
 function toConfig(values: Values, originOf: (name: SettingName) => string): Config {
   const dataFolder = values.data ?? '';
-  const { adminPassword, passphrase, passphraseFile, publicUrl } = values;
+  const { adminPassword, passphrase, passphraseFile, publicUrl, metricsListen } = values;
   if (passphrase !== undefined && passphraseFile !== undefined) {
     throw invalid('passphrase', `set (${originOf('passphrase')}) together with passphraseFile; give only one of them`);
   }
   return {
-    listen: parseListen(values.listen ?? '', originOf('listen')),
+    listen: toListen('listen', values.listen ?? '', originOf('listen')),
+    ...(metricsListen === undefined
+      ? {}
+      : { metricsListen: toListen('metricsListen', metricsListen, originOf('metricsListen')) }),
     dataFolder,
     volumeRoots: values.volumeRoots ?? [],
     keepsBaselines: !(values.fullScan ?? false),
@@ -426,13 +422,10 @@ function toConfig(values: Values, originOf: (name: SettingName) => string): Conf
   };
 }
 
-function parseListen(text: string, origin: string): Config['listen'] {
-  const separator = text.lastIndexOf(':');
-  const port = Number(text.slice(separator + 1));
-  if (port > 65_535) {
-    throw invalid('listen', `${JSON.stringify(text)} (from ${origin}) must be ${SETTINGS.listen.expected}`);
-  }
-  return { host: text.slice(0, separator).replace(/^\[(.*)\]$/, '$1'), port };
+function toListen(name: 'listen' | 'metricsListen', text: string, origin: string): ListenAddress {
+  const address = parseListen(text);
+  if (address !== undefined) return address;
+  throw invalid(name, `${JSON.stringify(text)} (from ${origin}) must be ${SETTINGS[name].expected}`);
 }
 
 function parseDatabase(text: string, origin: string): DatabaseConfig {

@@ -42,18 +42,31 @@ export type HeldFolder = {
   readonly logger: Logger;
 };
 
-/** @throws REPOSITORY_LOCKED while a service runs; CONFIG_INVALID when there is no repository */
-export async function holdFolder<T>(config: Config, work: (folder: HeldFolder) => Promise<T>): Promise<T> {
+/**
+ * `whenClosed` follows work that succeeded: nobody has the catalog open any more, and no other process can begin.
+ * @throws REPOSITORY_LOCKED while a service runs; CONFIG_INVALID when there is no repository
+ */
+export async function holdFolder<T>(
+  config: Config,
+  work: (folder: HeldFolder) => Promise<T>,
+  whenClosed?: () => void | Promise<void>,
+): Promise<T> {
   await requireRepository(config);
   const write = (line: string) => void process.stderr.write(line);
   const logger = createJsonLogger({ level: config.logLevel, clock: systemClock, write });
   await using stack = new AsyncDisposableStack();
   stack.use(await lockFolder(config.dataFolder));
+  let isDone = false;
+  stack.defer(async () => {
+    if (isDone) await whenClosed?.();
+  });
   const catalog = stack.use(new Catalog({ database: await openDatabase(config.database, { logger }) }));
   const store = new FilesystemStore({ root: repositoryFolder(config) });
   stack.defer(() => store.close());
   await store.removeLeftovers();
-  return await work({ config, catalog, store, clock: systemClock, logger });
+  const result = await work({ config, catalog, store, clock: systemClock, logger });
+  isDone = true;
+  return result;
 }
 
 async function requireRepository(config: Config): Promise<void> {
@@ -96,12 +109,14 @@ export function rotateAllKeys(config: Config): Promise<RotatedKeys> {
 
 /** Destroys all that a project ever stored; see `destroyProject` for what that cannot reach. */
 export async function shredProject(config: Config, project: string): Promise<DestroyedProject> {
-  const shredded = await holdFolder(config, async ({ catalog, store, clock }) => {
+  const { database } = config;
+  const shred = async ({ catalog, store, clock }: HeldFolder) => {
     const projectId = await findProject(catalog, project);
     return await destroyProject({ store, ledger: catalog.ledger, clock }, projectId);
+  };
+  return await holdFolder(config, shred, () => {
+    if (database.kind === 'sqlite') rewriteCatalog(database.path);
   });
-  if (config.database.kind === 'sqlite') rewriteCatalog(config.database.path);
-  return shredded;
 }
 
 export type CatalogReport = RebuiltCatalog;
