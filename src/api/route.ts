@@ -2,6 +2,7 @@
 // form of a request (schemas/), call one service and shape the answer (views/).
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { ProjectId } from '../core/ids.ts';
+import type { Metrics } from '../core/metrics.ts';
 import type { NativeRules } from '../core/native-rules.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { AttachmentService } from '../services/attachment-service.ts';
@@ -75,6 +76,7 @@ export type ApiDeps = {
   readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Metrics;
 };
 
 /** One request, as a handler sees it. */

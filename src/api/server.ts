@@ -115,13 +115,16 @@ function createFastify(shared: ErrorReplyDeps, trustedProxies: readonly string[]
   });
 }
 
-function logRequests(app: FastifyInstance, { logger }: ApiDeps): void {
+function logRequests(app: FastifyInstance, { logger, metrics }: ApiDeps): void {
   app.addHook('onResponse', async (request, reply) => {
     const { id: requestId, method, url } = request;
     const callerRequestId = request.headers['x-openstack-request-id'];
     const durationMs = Math.round(reply.elapsedTime);
     const fields = { requestId, callerRequestId, method, path: pathOfUrl(url), status: reply.statusCode, durationMs };
     logger.debug(fields, 'request');
+    // Patterns are few; paths hold ids, and those that lead nowhere whatever a caller thought of.
+    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+    metrics?.served({ method, route, status: reply.statusCode, durationMs: reply.elapsedTime });
   });
 }
 

@@ -23,6 +23,10 @@ export class JobMeter {
     this.#rate = advanceRate(this.#rate, this.#clock.now(), this.#progress.doneBytes);
   }
 
+  get progress(): Progress {
+    return this.#progress;
+  }
+
   describe(): LiveProgress {
     return describeProgress(this.#progress, this.#rate);
   }

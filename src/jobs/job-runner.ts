@@ -14,6 +14,7 @@ import {
   JOB_PROGRESS_WRITE_MS,
   JOB_RETRY_DELAY_MS,
 } from '../core/limits.ts';
+import { type AttemptOutcome, type Metrics, noMetrics } from '../core/metrics.ts';
 import type { Job, JobKind } from '../core/model.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
@@ -28,6 +29,7 @@ type RunningJob = {
   readonly context: JobContext;
   readonly abort: AbortController;
   readonly meter: JobMeter;
+  readonly begunAt: number;
   done: Promise<void>;
 };
 
@@ -35,6 +37,7 @@ export type JobRunnerDeps = {
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Metrics;
   readonly handlers: JobHandlers;
   /**
    * Backups, restores, exports and verifications at once; snapshots and copies have places of their own, and deletions
@@ -56,6 +59,7 @@ const RETRY_FACTOR = 4;
 
 export class JobRunner {
   readonly #deps: JobRunnerDeps;
+  readonly #metrics: Metrics;
   readonly #running = new Map<JobId, RunningJob>();
   readonly #held = new Map<JobId, JobClaim>();
   /** When each project was last served, as a turn number. */
@@ -70,6 +74,7 @@ export class JobRunner {
 
   constructor(deps: JobRunnerDeps) {
     this.#deps = deps;
+    this.#metrics = deps.metrics ?? noMetrics;
   }
 
   /** Takes over what an earlier process left (at once where there can be only one), then begins to take jobs. */
@@ -228,10 +233,13 @@ export class JobRunner {
   #begin(taken: TakenJob): void {
     const { job, claim } = taken;
     const abort = new AbortController();
-    const meter = new JobMeter(claim, this.#deps.clock);
+    const { clock } = this.#deps;
+    const meter = new JobMeter(claim, clock);
     const context: JobContext = { job, claim, signal: abort.signal, report: (progress) => meter.report(progress) };
-    const running: RunningJob = { taken, context, abort, meter, done: Promise.resolve() };
+    const begunAt = clock.now();
+    const running: RunningJob = { taken, context, abort, meter, begunAt, done: Promise.resolve() };
     this.#running.set(job.jobId, running);
+    this.#metrics.attemptBegun(job.kind);
     running.done = this.#run(running).finally(() => {
       this.#running.delete(job.jobId);
       this.wake();
@@ -240,6 +248,13 @@ export class JobRunner {
 
   /** Never rejects: what cannot be settled now is left to the lease, and whoever takes the job next. */
   async #run(running: RunningJob): Promise<void> {
+    const outcome = await this.#attempt(running);
+    const { taken, begunAt, meter } = running;
+    const durationMs = this.#deps.clock.now() - begunAt;
+    this.#metrics.attemptEnded({ kind: taken.job.kind, outcome, durationMs, progress: meter.progress });
+  }
+
+  async #attempt(running: RunningJob): Promise<AttemptOutcome> {
     const { job } = running.taken;
     const { catalog, handlers, logger } = this.#deps;
     try {
@@ -248,40 +263,45 @@ export class JobRunner {
         await handlers[job.kind].run(running.context);
         await running.meter.saveCompleted(catalog.jobs);
         logger.info({ jobId: job.jobId, kind: job.kind }, 'job done');
+        return 'succeeded';
       } catch (error) {
-        await this.#settle(running, error);
+        return await this.#settle(running, error);
       }
     } catch (error) {
       logger.error({ jobId: job.jobId, error: describe(error) }, 'job left to be taken again when its lease ends');
+      return 'lost';
     }
   }
 
   /** Decides what becomes of a job whose `run` threw. */
-  async #settle(running: RunningJob, error: unknown): Promise<void> {
+  async #settle(running: RunningJob, error: unknown): Promise<AttemptOutcome> {
     const { catalog, clock, handlers, logger } = this.#deps;
     const { job, claim, failures } = running.taken;
     const current = await catalog.jobs.get(job.projectId, job.jobId);
     if (current?.status !== 'RUNNING' || current.attempt !== claim.attempt) {
       // Ended although `run` threw: the answer of its last commit was lost. Or somebody else has taken the job.
       logger.info({ jobId: job.jobId, status: current?.status, error: describe(error) }, 'job let go');
-      return;
+      if (current?.attempt !== claim.attempt || current.status === 'INIT') return 'lost';
+      return current.status === 'SUCCESS' ? 'succeeded' : 'failed';
     }
     if (this.#state === 'stopping') {
       await catalog.jobs.putBack(claim, clock.now());
-      return;
+      return 'postponed';
     }
     if (error instanceof JobPostponed) {
       await catalog.jobs.putBack(claim, clock.now() + error.delayMs);
-      return;
+      return 'postponed';
     }
     const failure = error instanceof VbsError ? error : new VbsError('INTERNAL', {}, { cause: error });
     logger.warn({ jobId: job.jobId, kind: job.kind, failures: failures + 1, error: describe(error) }, 'job failed');
+    this.#metrics.failed(failure.code);
     if (failure.spec.isRetryable && failures + 1 < JOB_FAILURE_MAX) {
       const delayMs = JOB_RETRY_DELAY_MS * RETRY_FACTOR ** failures;
       await catalog.jobs.putBack(claim, clock.now() + delayMs, failure.message);
-      return;
+      return 'retried';
     }
     await handlers[job.kind].fail(running.context, failure);
+    return 'failed';
   }
 }
 

@@ -31,7 +31,13 @@ export type CreateBackupInput = {
   readonly force?: boolean;
 };
 
-export type BackupOwner = { readonly projectId: ProjectId; readonly userId: UserId; readonly policyId?: PolicyId };
+export type BackupOwner = {
+  readonly projectId: ProjectId;
+  readonly userId: UserId;
+  readonly policyId?: PolicyId;
+  /** Of the request that asked for it. */
+  readonly requestId?: string | undefined;
+};
 
 export type BackupCreationRules = {
   /** 0 = no limit. */
@@ -51,6 +57,7 @@ export async function enterBackup(
   input: CreateBackupInput,
   createdAt: number,
 ): Promise<{ job: Job; backup: Backup }> {
+  const { requestId, ...owned } = owner;
   const { projectId } = owner;
   const volume = await requireVolume(records, projectId, input.volumeId);
   const subject = { volume, snapshot: await findSnapshot(records, volume, input.snapshotId) };
@@ -61,9 +68,10 @@ export async function enterBackup(
   const payload = await showBackingUp(records, subject, input, createdAt);
   const { volumeId } = volume;
   const snapshotId = subject.snapshot?.snapshotId ?? null;
-  const job = await queueJob(records, { projectId, kind: 'backup', volumeId, snapshotId, payload, createdAt });
+  const draft = { projectId, volumeId, snapshotId, payload, requestId, createdAt };
+  const job = await queueJob(records, { ...draft, kind: 'backup' });
   await records.backups.insert({
-    ...owner,
+    ...owned,
     ...{ volumeId, snapshotId, parentId, createdAt },
     backupId: job.backupId,
     jobId: job.jobId,

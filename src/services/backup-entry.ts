@@ -24,9 +24,11 @@ export async function enterDeletion(
   records: Pick<CatalogRecords, 'jobs' | 'backups'>,
   backup: Backup,
   createdAt: number,
+  requestId?: string,
 ): Promise<Job> {
   const { projectId, backupId, volumeId, snapshotId } = backup;
-  const job = await queueJob(records, { projectId, kind: 'delete-backup', backupId, volumeId, snapshotId, createdAt });
+  const subject = { projectId, backupId, volumeId, snapshotId };
+  const job = await queueJob(records, { ...subject, kind: 'delete-backup', requestId, createdAt });
   await records.backups.update(backupId, { status: 'deleting', updatedAt: createdAt });
   return job;
 }

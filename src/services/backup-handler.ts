@@ -1,6 +1,6 @@
 // The job that makes a backup: snapshot, engine, commit (ARCHITECTURE.md, "The life of a backup").
 import type { VbsError } from '../core/errors.ts';
-import type { JobClaim } from '../core/ledger.ts';
+import type { BackupOrigin, JobClaim } from '../core/ledger.ts';
 import type { Backup, Job, Snapshot, Volume } from '../core/model.ts';
 import type { CatalogRecords } from '../db/catalog.ts';
 import { writeBackup } from '../engine/backup-writer.ts';
@@ -25,7 +25,7 @@ export class BackupHandler implements JobHandler {
   }
 
   async run(context: JobContext): Promise<void> {
-    const { catalog, repository, clock, sweeper, retention, labels, scrubber } = this.#deps;
+    const { catalog, repository, clock, sweeper, retention, labels, scrubber, metrics } = this.#deps;
     const { job, claim, signal, report } = context;
     const backup = await requireJobBackup(catalog, job);
     const volume = await requireJobVolume(catalog, job);
@@ -52,9 +52,12 @@ export class BackupHandler implements JobHandler {
     });
     // Only now: when a commit took place and its answer got lost, the next backup merely reads everything.
     source.keep();
+    metrics?.diskRead(reading);
     await sweepBaselines(this.#deps);
     await this.#keepHooks(job, hooks);
     await labels.saveProject(job.projectId);
+    // What was changed of it while it was made.
+    await labels.saveBackup(job.projectId, backup.backupId);
     // What was damaged elsewhere may have been stored once more.
     await scrubber.noteNewData(claim.projectId);
     // Records of attempts that were cut short went into the trash with the commit.
@@ -160,9 +163,15 @@ async function showPreviousStatus({ volumes, snapshots }: CatalogRecords, job: J
   if (volume?.status === 'backing-up') await volumes.update(volume.volumeId, { status: previousStatus, updatedAt });
 }
 
+/** What is changed from here on comes into the label (label-keeper.ts). */
 function describeBackup(backup: Backup, volume: Volume) {
-  const { name, description, tags, createdAt, sourceVolume } = backup;
+  const { name, description, tags, metadata, createdAt, sourceVolume } = backup;
   const { isBootable: isVolumeBootable, metadata: volumeMetadata } = sourceVolume;
   const volumeSays = { volumeName: volume.name, driver: volume.driver, isVolumeBootable, volumeMetadata };
-  return { name, description, tags, createdAt, ...volumeSays };
+  return { name, description, tags, metadata, createdAt, ...volumeSays, origin: originOf(backup) };
+}
+
+function originOf(backup: Backup): BackupOrigin {
+  const { userId, policyId, dialect, container, availabilityZone, snapshotId, isIncrementalRequested } = backup;
+  return { userId, policyId, dialect, container, availabilityZone, snapshotId, isIncrementalRequested };
 }

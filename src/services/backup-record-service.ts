@@ -106,7 +106,8 @@ export class BackupRecordService {
     if (state === 'record gone') throw new VbsError('BACKUP_RECORD_GONE', { backupId });
     const createdAt = this.#deps.clock.now();
     const jobId = newUuid<Backup['jobId']>();
-    await jobs.insert({ jobId, projectId, kind: 'import-backup', backupId, createdAt });
+    const { requestId } = caller;
+    await jobs.insert({ jobId, projectId, kind: 'import-backup', backupId, requestId, createdAt });
     await backups.insert({
       ...{ backupId, projectId, jobId, name, createdAt },
       userId: caller.userId,

@@ -88,9 +88,9 @@ export class BackupService {
     input: CreateBackupInput,
   ): Promise<{ job: Job; backup: Backup }> {
     authorize(caller, projectId, 'member');
-    const { userId } = caller;
+    const { userId, requestId } = caller;
     const accepted = await this.#deps.catalog.transact(projectId, async (records) => {
-      const entered = await this.enterBackup(records, { projectId, userId }, input);
+      const entered = await this.enterBackup(records, { projectId, userId, requestId }, input);
       await traceJob(records, 'bksCreateBackup', { caller, ...entered });
       return entered;
     });
@@ -126,7 +126,7 @@ export class BackupService {
       const backup = await requireBackup(records, projectId, backupId);
       requireDeletable(backup);
       if (dialect === 'native') this.#requireFree(backup);
-      const queued = await enterDeletion(records, backup, this.#deps.clock.now());
+      const queued = await enterDeletion(records, backup, this.#deps.clock.now(), caller.requestId);
       await traceJob(records, 'bksDeleteBackup', { caller, job: queued, backup });
       return queued;
     });
@@ -145,7 +145,7 @@ export class BackupService {
       const queued = await records.jobs.findOpen({ projectId, backupId, kinds: ['delete-backup'] });
       if (queued !== undefined) return queued;
       this.#requireFree(backup);
-      const entered = await enterDeletion(records, backup, this.#deps.clock.now());
+      const entered = await enterDeletion(records, backup, this.#deps.clock.now(), caller.requestId);
       await traceJob(records, 'bksDeleteBackup', { caller, job: entered, backup });
       return entered;
     });
@@ -242,7 +242,9 @@ export class BackupService {
       const { verify = false } = options;
       const payload: RestorePayload = { isNewVolume: false, isTargetUntouched: true, verify };
       const createdAt = this.#deps.clock.now();
-      const queued = await queueJob(records, { projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
+      const { requestId } = caller;
+      const draft = { projectId, backupId, volumeId, payload, requestId, createdAt };
+      const queued = await queueJob(records, { ...draft, kind: 'restore' });
       const updatedAt = createdAt;
       await records.backups.update(backupId, { status: 'restoring', updatedAt });
       await records.volumes.update(volumeId, { status: 'restoring-backup', updatedAt });

@@ -12,6 +12,8 @@ export type Caller = {
   readonly roles: readonly Role[];
   readonly issuedAt: number;
   readonly expiresAt: number;
+  /** Of the request that is being answered. */
+  readonly requestId?: string;
   /** By a restricted application credential: it may not make or delete any. */
   readonly isRestricted?: true;
 };

@@ -42,10 +42,11 @@ export class CopyVolumeHandler implements JobHandler {
   }
 
   async #copy({ job, signal, report }: JobContext, volume: Volume): Promise<DriverVolume> {
-    const { catalog, drivers } = this.#deps;
+    const { catalog, drivers, repository } = this.#deps;
+    const { throttles } = repository;
     const driver = drivers.driver(volume.driver);
     const { volumeId, sizeBytes, sourceVolumeId, projectId } = volume;
-    const control = { signal, report };
+    const control = { signal, report, throttles };
     if (sourceVolumeId === null) {
       const snapshot = await requireJobSnapshot(catalog, job);
       return await driver.createFromSnapshot(volumeId, sizeBytes, toSnapshotRef(snapshot), control);

@@ -1,5 +1,6 @@
 // Opens backups for reading by a request. Each open one is a job of its own, so that the backup is pinned in the
 // catalog and a deletion waits; the job ends with the reading, or is ended by a runner when this process dies.
+import type { Foreground } from '../core/background-pace.ts';
 import { isVbsError, VbsError } from '../core/errors.ts';
 import type { BackupId, ProjectId, VolumeId } from '../core/ids.ts';
 import type { Backup } from '../core/model.ts';
@@ -19,6 +20,8 @@ export type ExportOpenerDeps = {
   readonly catalog: Catalog;
   readonly repository: Repository;
   readonly runner: Pick<JobRunner, 'newLease' | 'hold'>;
+  /** Reads of exports are counted there. */
+  readonly foreground: Foreground;
   readonly clock: Clock;
 };
 
@@ -52,7 +55,7 @@ export class ExportOpener {
 
   /** @throws BACKUP_NOT_FOUND, BACKUP_NOT_AVAILABLE, DATA_CORRUPT */
   async open(projectId: ProjectId, backupId: BackupId, signal?: AbortSignal): Promise<BackupExport> {
-    const { catalog, repository } = this.#deps;
+    const { catalog, repository, foreground } = this.#deps;
     const { backup, claim, end } = await beginReading(this.#deps, projectId, backupId);
     try {
       const reader = await openBackup(repository, { claim, backupId });
@@ -61,7 +64,7 @@ export class ExportOpener {
         // As after a restore that met damage: no later backup may take anything from there.
         if (packId !== undefined) await catalog.ledger.distrustPack(projectId, packId);
       };
-      return new BackupExport({ backup, reader, end, noteDamage, signal });
+      return new BackupExport({ backup, reader, end, noteDamage, foreground, signal });
     } catch (error) {
       await end(failedOutcome(error instanceof VbsError ? error : new VbsError('INTERNAL', {}, { cause: error })));
       throw error;
@@ -75,6 +78,7 @@ export class BackupExport {
   readonly #reader: BackupReader;
   readonly #end: (outcome: JobOutcome) => Promise<void>;
   readonly #noteDamage: (objectName: string) => Promise<void>;
+  readonly #foreground: Foreground;
   readonly #signal: AbortSignal | undefined;
   #closing: Promise<void> | undefined;
 
@@ -83,12 +87,14 @@ export class BackupExport {
     readonly reader: BackupReader;
     readonly end: (outcome: JobOutcome) => Promise<void>;
     readonly noteDamage: (objectName: string) => Promise<void>;
+    readonly foreground: Foreground;
     readonly signal: AbortSignal | undefined;
   }) {
     this.backup = deps.backup;
     this.#reader = deps.reader;
     this.#end = deps.end;
     this.#noteDamage = deps.noteDamage;
+    this.#foreground = deps.foreground;
     this.#signal = deps.signal;
   }
 
@@ -104,8 +110,10 @@ export class BackupExport {
   /** @throws DATA_CORRUPT, STORAGE_IO, and the reason of the signal once it is aborted */
   async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
     this.#signal?.throwIfAborted();
+    // Not while the client takes what was read: it may be slow.
+    using _counted = this.#foreground.enter();
     try {
-      return await this.#reader.read(offsetBytes, lengthBytes);
+      return await this.#reader.read(offsetBytes, lengthBytes, this.#signal);
     } catch (error) {
       if (isVbsError(error, 'DATA_CORRUPT')) await this.#noteDamage(String(error.details.object));
       throw error;

@@ -1,5 +1,7 @@
 // What all job handlers work with, and how they speak of failures.
+import type { Foreground } from '../core/background-pace.ts';
 import type { VbsError } from '../core/errors.ts';
+import type { Metrics } from '../core/metrics.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { JobOutcome } from '../db/record-types.ts';
@@ -21,9 +23,12 @@ export type HandlerDeps = {
   readonly pruner: Pick<PruneRunner, 'noteDeletion'>;
   /** Told of damage, and of new data that may mend it. */
   readonly scrubber: Pick<ScrubRunner, 'noteDamage' | 'noteNewData'>;
-  readonly labels: Pick<LabelKeeper, 'saveProject'>;
+  readonly labels: Pick<LabelKeeper, 'saveBackup' | 'saveProject'>;
+  /** Of what users wait for: scrubs and compactions give way to it. */
+  readonly foreground: Foreground;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Metrics;
 };
 
 /** How a job row tells of an error: the code of our table, which the API puts into the wire's words. */

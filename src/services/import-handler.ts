@@ -14,7 +14,7 @@ export class ImportHandler implements JobHandler {
   }
 
   async run({ job, claim, signal, report }: JobContext): Promise<void> {
-    const { catalog, repository, clock } = this.#deps;
+    const { catalog, repository, clock, labels } = this.#deps;
     const { backupId } = await requireJobBackup(catalog, job);
     const record = await checkManifest(repository, { claim, backupId, report, signal });
     const endedAt = clock.now();
@@ -26,6 +26,8 @@ export class ImportHandler implements JobHandler {
       if (backup?.status === 'creating') await backups.update(backupId, { status: 'available', updatedAt: endedAt });
       await jobs.end(claim, { status: 'SUCCESS' }, endedAt);
     });
+    // That the backup is there at all, only its label says.
+    await labels.saveBackup(claim.projectId, backupId);
   }
 
   async fail({ job, claim }: JobContext, error: VbsError): Promise<void> {

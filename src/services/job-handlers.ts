@@ -1,5 +1,6 @@
 // One handler for each kind of job.
-import type { JobHandlers } from '../jobs/job.ts';
+import type { Foreground } from '../core/background-pace.ts';
+import type { JobContext, JobHandler, JobHandlers } from '../jobs/job.ts';
 import { BackupHandler } from './backup-handler.ts';
 import { CopyVolumeHandler } from './copy-volume-handler.ts';
 import { DeleteBackupHandler } from './delete-backup-handler.ts';
@@ -12,17 +13,29 @@ import { CreateSnapshotHandler, DeleteSnapshotHandler, RevertVolumeHandler } fro
 import { VerifyHandler } from './verify-handler.ts';
 
 export function createJobHandlers(deps: HandlerDeps): JobHandlers {
+  const awaited = (handler: JobHandler) => inForeground(handler, deps.foreground);
   return {
-    backup: new BackupHandler(deps),
-    restore: new RestoreHandler(deps),
+    backup: awaited(new BackupHandler(deps)),
+    restore: awaited(new RestoreHandler(deps)),
     'delete-backup': new DeleteBackupHandler(deps),
     'delete-volume': new DeleteVolumeHandler(deps),
-    'create-snapshot': new CreateSnapshotHandler(deps),
+    'create-snapshot': awaited(new CreateSnapshotHandler(deps)),
     'delete-snapshot': new DeleteSnapshotHandler(deps),
-    'copy-volume': new CopyVolumeHandler(deps),
-    'revert-volume': new RevertVolumeHandler(deps),
+    'copy-volume': awaited(new CopyVolumeHandler(deps)),
+    'revert-volume': awaited(new RevertVolumeHandler(deps)),
     export: new ExportHandler(deps),
-    'import-backup': new ImportHandler(deps),
-    verify: new VerifyHandler(deps),
+    'import-backup': awaited(new ImportHandler(deps)),
+    verify: awaited(new VerifyHandler(deps)),
+  };
+}
+
+/** Somebody waits for the job while it moves data: what runs in the background gives way to it. */
+function inForeground(handler: JobHandler, foreground: Foreground): JobHandler {
+  return {
+    run: async (context: JobContext) => {
+      using _counted = foreground.enter();
+      await handler.run(context);
+    },
+    fail: (context, error) => handler.fail(context, error),
   };
 }

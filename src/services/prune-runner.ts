@@ -1,5 +1,6 @@
 // Prunes in the background: projects in which something was deleted, at the interval that is set, and at once when the
 // disk runs full. What a process that stopped had not done yet is found by the first round of the next one.
+import type { Pace } from '../core/background-pace.ts';
 import { isVbsError } from '../core/errors.ts';
 import type { ProjectId } from '../core/ids.ts';
 import type { Logger } from '../core/ports.ts';
@@ -12,6 +13,8 @@ export type PruneRunnerDeps = {
   /** The engine's prune of one project. */
   readonly prune: (projectId: ProjectId, options: PruneOptions, signal: AbortSignal) => Promise<PruneReport>;
   readonly listProjects: () => Promise<readonly ProjectId[]>;
+  /** Of compactions that nobody asked for. */
+  readonly pace?: Pace;
   /** Undefined where the catalog is not on a disk of ours. */
   readonly reserve: ReserveFile | undefined;
   readonly logger: Logger;
@@ -32,6 +35,14 @@ export class PruneRunner {
   readonly #timers: NodeJS.Timeout[] = [];
   #work: Promise<unknown> = Promise.resolve();
   #hasDiskCheck = false;
+  /** The disk runs full: nothing gives way until every project was pruned. */
+  #isPressing = false;
+  /** The pace that was given, as long as there is time for it. */
+  readonly #pace: Pace = {
+    take: async (work, signal) => {
+      if (!this.#isPressing) await this.#deps.pace?.take(work, signal);
+    },
+  };
 
   constructor(deps: PruneRunnerDeps) {
     this.#deps = deps;
@@ -63,9 +74,11 @@ export class PruneRunner {
     for (const projectId of [...this.#due]) {
       if (this.#abort.signal.aborted) return;
       const { runs, logger } = this.#deps;
-      if (runs.isBusy(projectId)) continue;
+      // A full disk does not wait for a scrub, which gives way to others for long.
+      const endsScrub = this.#isPressing && runs.last(projectId)?.operation === 'scrub';
+      if (runs.isBusy(projectId) && !endsScrub) continue;
       this.#due.delete(projectId);
-      runs.begin(projectId, 'prune', (signal) => this.prune(projectId, {}, signal));
+      runs.begin(projectId, 'prune', (signal) => this.prune(projectId, { pace: this.#pace }, signal));
       const run = await runs.settle(projectId);
       // A store that was away, a backup that is just being deleted: the next round tries again.
       if (run?.status === 'failed') this.#due.add(projectId);
@@ -96,6 +109,7 @@ export class PruneRunner {
 
   /** A full disk: deletions cannot even be entered any more, so nothing would ever ask for a prune. */
   #checkDisk(): void {
+    void this.#notePressure();
     if (this.#hasDiskCheck) return;
     this.#hasDiskCheck = true;
     void this.#inTurn('disk', () => this.checkDisk()).finally(() => {
@@ -103,13 +117,24 @@ export class PruneRunner {
     });
   }
 
+  /** What is under way has to come to its end before the disk has its turn, so it no longer gives way. */
+  async #notePressure(): Promise<void> {
+    // A disk that cannot be asked is asked again in turn, where the failure is logged.
+    if (await this.#deps.reserve?.isNeeded().catch(() => false)) this.#isPressing = true;
+  }
+
   /** Gives the reserve up when the disk is nearly full, and prunes every project at once. */
   async checkDisk(): Promise<void> {
     const { reserve, logger } = this.#deps;
-    if (!(await reserve?.isNeeded()) || !(await reserve?.giveUp())) return;
-    logger.warn({}, 'the disk runs full; the reserve was given up, and every project is pruned');
-    await this.#noteAll();
-    await this.runRound();
+    try {
+      if (!(await reserve?.isNeeded()) || !(await reserve?.giveUp())) return;
+      this.#isPressing = true;
+      logger.warn({}, 'the disk runs full; the reserve was given up, and every project is pruned');
+      await this.#noteAll();
+      await this.runRound();
+    } finally {
+      this.#isPressing = false;
+    }
   }
 
   #every(intervalMs: number, work: () => void): void {

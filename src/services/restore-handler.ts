@@ -38,6 +38,7 @@ export class RestoreHandler implements JobHandler {
     const request = { claim, backupId, volumeId, target, heldBackup, verify, zeroBeyond, report, signal };
     const result = await restoreBackup(repository, request);
     await this.#finish(claim, volume, result);
+    this.#deps.metrics?.restored(result);
   }
 
   /** Which backup the disk held at its baseline, and what was written to it since. */

@@ -1,9 +1,10 @@
 // Scrub in the background: reads a little of every project each round, what waits longest first, so that all of the
 // repository is read within a promised number of days and damage is found before somebody needs what is damaged. What
 // is found damaged is repaired at once where that can be done.
+import { BackgroundPace, type Foreground } from '../core/background-pace.ts';
 import type { ProjectId } from '../core/ids.ts';
 import type { VerificationState, VerifyLedger } from '../core/ledger.ts';
-import { SCRUB_ROUND_MS } from '../core/limits.ts';
+import { BACKGROUND_MIN_BYTES_PER_SECOND, SCRUB_ROUND_MS, SCRUB_YIELD_SHARE } from '../core/limits.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { RepairReport } from '../engine/verify/repair-project.ts';
 import type { ScrubOptions, ScrubReport } from '../engine/verify/scrub-project.ts';
@@ -17,21 +18,21 @@ export type ScrubPace = {
 };
 
 export type ScrubRunnerDeps = {
-  readonly scrub: (
-    projectId: ProjectId,
-    options: Pick<ScrubOptions, 'beforeAt' | 'maxBytes'>,
-    signal: AbortSignal,
-  ) => Promise<ScrubReport>;
+  readonly scrub: (projectId: ProjectId, options: ScrubOptions, signal: AbortSignal) => Promise<ScrubReport>;
   readonly repair: (projectId: ProjectId, signal: AbortSignal) => Promise<RepairReport>;
   readonly ledger: Pick<VerifyLedger, 'readVerification'> & {
     listDamagedPacks(projectId: ProjectId): Promise<readonly string[]>;
   };
   readonly listProjects: () => Promise<readonly ProjectId[]>;
   readonly runs: MaintenanceRuns;
+  /** Scrubs give way to it. */
+  readonly foreground: Foreground;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly pace: ScrubPace;
 };
+
+type Due = { readonly projectId: ProjectId; readonly maxBytes: number };
 
 const DAY_MS = 24 * 3600 * 1000;
 
@@ -45,6 +46,15 @@ export function planRound(totalBytes: number, pace: ScrubPace, creditBytes: numb
   const perDay = pace.maxBytesPerDay === 0 ? wantedPerDay : Math.min(wantedPerDay, pace.maxBytesPerDay);
   const perRound = (perDay * SCRUB_ROUND_MS) / DAY_MS;
   return Math.min(creditBytes + perRound, 2 * perRound);
+}
+
+/**
+ * Bytes a second that a round of `roundBytes` goes on with while others work: so much that its waiting alone never
+ * keeps what was promised from being held.
+ */
+export function planLeastSpeed(roundBytes: number): number {
+  const waitSeconds = (SCRUB_ROUND_MS / 1000) * SCRUB_YIELD_SHARE;
+  return Math.max(BACKGROUND_MIN_BYTES_PER_SECOND, roundBytes / waitSeconds);
 }
 
 /** Whether the limit of a day keeps the promise from being held. */
@@ -84,6 +94,7 @@ export class ScrubRunner {
 
   /** A backup was stored. Nearly always there is nothing to mend with it. */
   async noteNewData(projectId: ProjectId): Promise<void> {
+    if (this.#abort.signal.aborted) return;
     try {
       if ((await this.#deps.ledger.listDamagedPacks(projectId)).length > 0) this.noteDamage(projectId);
     } catch (error) {
@@ -101,6 +112,7 @@ export class ScrubRunner {
     const { listProjects, ledger, pace, logger, runs } = this.#deps;
     await this.#repairDue();
     if (pace.days === 0) return;
+    const due: Due[] = [];
     for (const projectId of await listProjects()) {
       if (this.#abort.signal.aborted) return;
       const state = await ledger.readVerification(projectId);
@@ -108,19 +120,25 @@ export class ScrubRunner {
       if (breaksPromise(state, pace)) {
         logger.warn({ projectId, ...pace, storedBytes: state.storedBytes }, 'the scrub cannot keep its promise');
       }
-      await this.#scrub(projectId, state);
+      due.push({ projectId, maxBytes: planRound(state.storedBytes, pace, this.#credits.get(projectId) ?? 0) });
+    }
+    const leastBytesPerSecond = planLeastSpeed(due.reduce((total, { maxBytes }) => total + Math.max(0, maxBytes), 0));
+    for (const project of due) {
+      if (this.#abort.signal.aborted) return;
+      if (!runs.isBusy(project.projectId)) await this.#scrub(project, leastBytesPerSecond);
     }
     await this.#repairDue();
   }
 
-  async #scrub(projectId: ProjectId, state: VerificationState): Promise<void> {
-    const { runs, clock, pace, scrub, logger } = this.#deps;
-    const maxBytes = planRound(state.storedBytes, pace, this.#credits.get(projectId) ?? 0);
+  async #scrub({ projectId, maxBytes }: Due, leastBytesPerSecond: number): Promise<void> {
+    const { runs, foreground, clock, pace: promise, scrub, logger } = this.#deps;
     // What is young was just read or written: with no more than that the round has nothing to do.
-    const beforeAt = clock.now() - (pace.days * DAY_MS) / 2;
-    runs.begin(projectId, 'scrub', (signal) => scrub(projectId, { beforeAt, maxBytes }, signal));
+    const beforeAt = clock.now() - (promise.days * DAY_MS) / 2;
+    const pace = new BackgroundPace({ foreground, leastBytesPerSecond });
+    runs.begin(projectId, 'scrub', (signal) => scrub(projectId, { beforeAt, maxBytes, pace }, signal));
     const run = await runs.settle(projectId);
-    if (run?.status !== 'done') return;
+    // Cut short, also by a run that was asked for: what it had found by then is looked at all the same.
+    if (run?.operation !== 'scrub' || run.status !== 'done') return await this.noteNewData(projectId);
     // The cast: it is what `scrub` answered a moment ago.
     const report = run.report as ScrubReport;
     this.#credits.set(projectId, maxBytes - report.readBytes);

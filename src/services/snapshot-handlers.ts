@@ -15,14 +15,15 @@ export class CreateSnapshotHandler implements JobHandler {
   }
 
   async run({ job, claim, signal, report }: JobContext): Promise<void> {
-    const { catalog, drivers, clock } = this.#deps;
+    const { catalog, drivers, clock, repository } = this.#deps;
+    const { throttles } = repository;
     const { snapshotId } = await requireJobSnapshot(catalog, job);
     const volume = await requireJobVolume(catalog, job);
     const { isAttached, force } = readSnapshotPayload(job);
     // It may have been attached since.
     const options = { isAttached: isAttached || volume.status === 'in-use', force };
     const driver = drivers.driver(volume.driver);
-    const taken = await driver.takeSnapshot(toVolumeRef(volume), snapshotId, options, { signal, report });
+    const taken = await driver.takeSnapshot(toVolumeRef(volume), snapshotId, options, { signal, report, throttles });
     const { source, consistency, frozenAt } = taken;
     const updatedAt = clock.now();
     await catalog.transact(claim.projectId, async ({ jobs, snapshots }) => {
@@ -82,13 +83,15 @@ export class RevertVolumeHandler implements JobHandler {
   }
 
   async run(context: JobContext): Promise<void> {
-    const { catalog, drivers, clock } = this.#deps;
+    const { catalog, drivers, clock, repository } = this.#deps;
+    const { throttles } = repository;
     const { job, claim, signal, report } = context;
     const snapshot = await requireJobSnapshot(catalog, job);
     const volume = await requireJobVolume(catalog, job);
     const driver = drivers.driver(volume.driver);
     const beforeWrite = () => this.#noteWriting(context);
-    await driver.revertVolume(toVolumeRef(volume), toSnapshotRef(snapshot), { signal, report, beforeWrite });
+    const control = { signal, report, throttles, beforeWrite };
+    await driver.revertVolume(toVolumeRef(volume), toSnapshotRef(snapshot), control);
     const updatedAt = clock.now();
     await catalog.transact(claim.projectId, async ({ jobs, snapshots, volumes }) => {
       await jobs.requireClaim(claim);

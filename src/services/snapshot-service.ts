@@ -76,7 +76,7 @@ export class SnapshotService {
   /**
    * The snapshot is `creating`, and a job takes it.
    * @throws VOLUME_NOT_FOUND, VOLUME_STATE_FORBIDS, VOLUME_ATTACHED, SERVICE_DISABLED, QUOTA_SNAPSHOTS_EXCEEDED,
-   * QUOTA_GIGABYTES_EXCEEDED
+   * QUOTA_GIGABYTES_EXCEEDED; VOLUME_TYPE_NOT_FOUND when the type of the volume is renamed at this very moment
    */
   async createSnapshot(caller: Caller, projectId: ProjectId, input: CreateSnapshotInput): Promise<Snapshot> {
     authorize(caller, projectId, 'member');
@@ -99,7 +99,10 @@ export class SnapshotService {
       const ids = { snapshotId, projectId, userId, volumeId };
       await records.snapshots.insert({ ...ids, ...kept, name, description, metadata, createdAt });
       const payload: SnapshotPayload = { isAttached: volume.status === 'in-use', force };
-      await this.#queue(records, { kind: 'create-snapshot', projectId, volumeId, snapshotId, payload, createdAt });
+      await this.#queue(records, caller, {
+        ...{ projectId, volumeId, snapshotId, payload, createdAt },
+        kind: 'create-snapshot',
+      });
       return await requireSnapshot(records, projectId, snapshotId);
     });
     this.#deps.wakeJobs();
@@ -162,7 +165,10 @@ export class SnapshotService {
     await this.#change(caller, projectId, snapshotId, role, async (snapshot, records, createdAt) => {
       requireSnapshotDeletable(snapshot, await findSnapshotUse(records, snapshot), options);
       const { projectId: ownerId, volumeId } = snapshot;
-      await this.#queue(records, { kind: 'delete-snapshot', projectId: ownerId, volumeId, snapshotId, createdAt });
+      await this.#queue(records, caller, {
+        ...{ projectId: ownerId, volumeId, snapshotId, createdAt },
+        kind: 'delete-snapshot',
+      });
       return { status: 'deleting' };
     });
     this.#deps.wakeJobs();
@@ -233,16 +239,17 @@ export class SnapshotService {
       await records.snapshots.update(snapshotId, { status: 'restoring', updatedAt: createdAt });
       const payload: RevertPayload = { isTargetUntouched: true };
       const job = { kind: 'revert-volume', projectId: ownerId, volumeId, snapshotId, payload, createdAt } as const;
-      await this.#queue(records, job);
+      await this.#queue(records, caller, job);
     });
     this.#deps.wakeJobs();
   }
 
   async #queue(
     { jobs }: CatalogRecords,
+    { requestId }: Caller,
     job: Omit<Parameters<CatalogRecords['jobs']['insert']>[0], 'jobId'>,
   ): Promise<void> {
-    await jobs.insert({ ...job, jobId: newUuid<JobId>() });
+    await jobs.insert({ ...job, requestId, jobId: newUuid<JobId>() });
   }
 
   /** One transaction under the owner's lock; `plan` looks at the row as it is there. */

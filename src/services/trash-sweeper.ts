@@ -1,13 +1,16 @@
 // Gives space back: deletes what the catalog has put into the trash, for one project at a time, at once after deletions
 // and failed jobs, and with the hourly upkeep. Deleting is idempotent, so a sweep that failed is simply done again.
+import { VbsError } from '../core/errors.ts';
 import type { ProjectId } from '../core/ids.ts';
 import type { TrashLedger } from '../core/ledger.ts';
+import type { Metrics } from '../core/metrics.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 
 export type TrashSweeperDeps = {
   readonly ledger: TrashLedger;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Metrics;
   /** The engine's sweep of one project. @throws STORAGE_IO, EPOCH_CONFLICT */
   readonly sweepTrash: (projectId: ProjectId) => Promise<{ readonly deletedCount: number }>;
 };
@@ -44,6 +47,7 @@ export class TrashSweeper {
       await this.sweepProject(projectId);
     } catch (error) {
       this.#deps.logger.warn({ projectId, err: error }, 'sweep failed; it is tried again within the hour');
+      this.#deps.metrics?.failed(error instanceof VbsError ? error.code : 'INTERNAL');
     }
   }
 

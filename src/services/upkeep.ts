@@ -10,11 +10,13 @@ import {
   TRACE_KEEP_DAYS,
   UPKEEP_INTERVAL_MS,
 } from '../core/limits.ts';
+import type { Metrics } from '../core/metrics.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { VolumeRegistry } from '../volumes/volume-registry.ts';
 import { sweepBaselines } from './baseline-sweeper.ts';
 import type { LabelKeeper } from './label-keeper.ts';
+import { NOTHING_COUNTED } from './maintenance-counts.ts';
 import type { RetentionRunner } from './retention-runner.ts';
 import type { TokenKeys } from './token-keys.ts';
 import type { TrashSweeper } from './trash-sweeper.ts';
@@ -28,6 +30,7 @@ export type UpkeepDeps = {
   readonly labels: Pick<LabelKeeper, 'saveAll'>;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Metrics;
 };
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -37,6 +40,8 @@ export class Upkeep {
   readonly #abort = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
+  /** Of the round that is under way. */
+  #failureCount = 0;
 
   constructor(deps: UpkeepDeps) {
     this.#deps = deps;
@@ -58,8 +63,16 @@ export class Upkeep {
 
   /** One round; what fails is logged and comes again with the next. */
   async runOnce(): Promise<void> {
-    const { catalog, sweeper, retention, labels, tokenKeys, clock } = this.#deps;
+    const { clock, metrics } = this.#deps;
     const nowAt = clock.now();
+    this.#failureCount = 0;
+    await this.#doAll(nowAt);
+    const isDone = this.#failureCount === 0;
+    metrics?.maintained({ ...NOTHING_COUNTED, operation: 'upkeep', isDone, durationMs: clock.now() - nowAt });
+  }
+
+  async #doAll(nowAt: number): Promise<void> {
+    const { catalog, sweeper, retention, labels, tokenKeys } = this.#deps;
     await this.#try('trash', () => sweeper.sweepAll(this.#abort.signal));
     await this.#try('baselines', () => sweepBaselines(this.#deps));
     await this.#try('deletions', () => this.#retryDeletions());
@@ -98,6 +111,7 @@ export class Upkeep {
     try {
       await work();
     } catch (error) {
+      this.#failureCount += 1;
       this.#deps.logger.error({ subject, err: error }, 'upkeep failed; it is tried again within the hour');
     }
   }

@@ -15,9 +15,10 @@ export class VerifyHandler implements JobHandler {
 
   /** @throws BACKUP_DAMAGED, BACKUP_NOT_FOUND, STORAGE_IO */
   async run({ job, claim, signal, report }: JobContext): Promise<void> {
-    const { catalog, repository, scrubber, clock } = this.#deps;
+    const { catalog, repository, scrubber, clock, metrics } = this.#deps;
     const { backupId } = await requireJobBackup(catalog, job);
     const verdict = await verifyBackup(repository, { claim, backupId, report, signal });
+    metrics?.verified(verdict.readBytes);
     if (!verdict.isSound) {
       scrubber.noteDamage(claim.projectId);
       throw describeDamage(verdict);

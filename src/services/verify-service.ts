@@ -1,4 +1,5 @@
 // Verifying, checking and repairing: what a user may ask of one backup, and an administrator of a project's repository.
+import type { Foreground } from '../core/background-pace.ts';
 import { VbsError } from '../core/errors.ts';
 import { type BackupId, type JobId, newUuid, type ProjectId } from '../core/ids.ts';
 import type { RootBackup, VerificationState } from '../core/ledger.ts';
@@ -8,7 +9,7 @@ import type { Catalog } from '../db/catalog.ts';
 import type { CheckReport } from '../engine/verify/check-project.ts';
 import type { RepairReport } from '../engine/verify/repair-project.ts';
 import { authorize, type Caller } from './caller.ts';
-import type { MaintenanceRun, MaintenanceRuns } from './maintenance-runs.ts';
+import type { MaintenanceOperation, MaintenanceRun, MaintenanceRuns } from './maintenance-runs.ts';
 import { requireBackup } from './subjects.ts';
 
 export type VerifyServiceDeps = {
@@ -16,6 +17,8 @@ export type VerifyServiceDeps = {
   readonly runs: MaintenanceRuns;
   readonly clock: Clock;
   readonly wakeJobs: () => void;
+  /** Checks and repairs that were asked for are counted there. */
+  readonly foreground: Foreground;
   readonly check: (projectId: ProjectId, readShare: number, signal: AbortSignal) => Promise<CheckReport>;
   readonly repair: (projectId: ProjectId, signal: AbortSignal) => Promise<RepairReport>;
 };
@@ -43,7 +46,8 @@ export class VerifyService {
       const open = await records.jobs.findOpen({ projectId, backupId, kinds: ['verify'] });
       if (open !== undefined) return open;
       const jobId = newUuid<JobId>();
-      await records.jobs.insert({ jobId, projectId, kind: 'verify', backupId, volumeId, createdAt: clock.now() });
+      const subject = { jobId, projectId, backupId, volumeId, requestId: caller.requestId };
+      await records.jobs.insert({ ...subject, kind: 'verify', createdAt: clock.now() });
       return await records.jobs.get(projectId, jobId);
     });
     if (job === undefined) throw new VbsError('INTERNAL');
@@ -54,13 +58,25 @@ export class VerifyService {
   /** Begins a check of the project in the background. `readShare`: part of the data that is read, 0 to 1. */
   startCheck(caller: Caller, projectId: ProjectId, readShare: number): MaintenanceRun {
     authorize(caller, projectId, 'admin');
-    return this.#deps.runs.begin(projectId, 'check', (signal) => this.#deps.check(projectId, readShare, signal));
+    return this.#begin(projectId, 'check', (signal) => this.#deps.check(projectId, readShare, signal));
   }
 
   /** Begins to repair what is known to be damaged. @throws MAINTENANCE_RUNNING */
   startRepair(caller: Caller, projectId: ProjectId): MaintenanceRun {
     authorize(caller, projectId, 'admin');
-    return this.#deps.runs.begin(projectId, 'repair', (signal) => this.#deps.repair(projectId, signal));
+    return this.#begin(projectId, 'repair', (signal) => this.#deps.repair(projectId, signal));
+  }
+
+  #begin(
+    projectId: ProjectId,
+    operation: MaintenanceOperation,
+    work: (signal: AbortSignal) => Promise<unknown>,
+  ): MaintenanceRun {
+    const { runs, foreground } = this.#deps;
+    return runs.begin(projectId, operation, async (signal) => {
+      using _counted = foreground.enter();
+      return await work(signal);
+    });
   }
 
   /** How far verification has come, and what is known to be damaged. */

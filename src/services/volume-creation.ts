@@ -164,7 +164,8 @@ export class VolumeCreator {
   }
 
   async #createFromSnapshot(request: CreationRequest, snapshotId: SnapshotId): Promise<Volume> {
-    const { projectId, input, createdAt } = request;
+    const { caller, projectId, input, createdAt } = request;
+    const { requestId } = caller;
     const volume = await this.#deps.catalog.transact(projectId, async (records) => {
       const snapshot = await requireSnapshot(records, projectId, snapshotId);
       requireAvailableSnapshot(snapshot);
@@ -176,7 +177,7 @@ export class VolumeCreator {
       });
       const { volumeId } = made;
       const job = { kind: 'copy-volume', projectId, volumeId, snapshotId, createdAt } as const;
-      await records.jobs.insert({ ...job, jobId: newUuid() });
+      await records.jobs.insert({ ...job, requestId, jobId: newUuid() });
       return await inheritImage(records, made, await requireVolume(records, projectId, snapshot.volumeId));
     });
     this.#deps.wakeJobs();
@@ -184,7 +185,8 @@ export class VolumeCreator {
   }
 
   async #createFromVolume(request: CreationRequest, sourceVolumeId: VolumeId): Promise<Volume> {
-    const { projectId, input, createdAt } = request;
+    const { caller, projectId, input, createdAt } = request;
+    const { requestId } = caller;
     const { catalog, drivers } = this.#deps;
     const seen = await requireVolume(catalog, projectId, sourceVolumeId);
     requireCloneable(seen);
@@ -199,7 +201,7 @@ export class VolumeCreator {
       });
       const payload: SnapshotPayload = { isAttached: source.status === 'in-use', force: false };
       const job = { kind: 'copy-volume', projectId, volumeId: made.volumeId, payload, createdAt } as const;
-      await records.jobs.insert({ ...job, jobId: newUuid() });
+      await records.jobs.insert({ ...job, requestId, jobId: newUuid() });
       return await inheritImage(records, made, source);
     });
     this.#deps.wakeJobs();
@@ -227,7 +229,8 @@ export class VolumeCreator {
       const { volumeId } = made;
       const payload: RestorePayload = { isNewVolume: true, isTargetUntouched: true, verify: false };
       const jobId = newUuid<JobId>();
-      await records.jobs.insert({ jobId, projectId, kind: 'restore', backupId, volumeId, payload, createdAt });
+      const subject = { jobId, projectId, backupId, volumeId, payload, requestId: caller.requestId };
+      await records.jobs.insert({ ...subject, kind: 'restore', createdAt });
       await holdBackup(records, backup, { jobId, projectId, createdAt });
       const resource = { resourceId: backupId, resourceName: backup.name, details: { volume_id: volumeId } };
       await recordTrace(records, {

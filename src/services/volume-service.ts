@@ -265,7 +265,7 @@ export class VolumeService {
       }
       await records.volumes.update(volumeId, { status: 'deleting', updatedAt: now });
       const job = { kind: 'delete-volume', projectId: ownerId, volumeId, createdAt: now } as const;
-      await records.jobs.insert({ ...job, jobId: newUuid() });
+      await records.jobs.insert({ ...job, requestId: caller.requestId, jobId: newUuid() });
     });
     this.#deps.wakeJobs();
   }

@@ -60,11 +60,11 @@ export class VolumeTypeService {
     requireRole(caller, 'admin');
     await this.#deps.catalog.administer(async (records) => {
       const type = await this.#require(records, caller, idOrName);
-      const { name, typeId } = type;
+      const { name } = type;
       const reason = 'the default type cannot be deleted';
       if (isDefault(type)) throw new VbsError('VOLUME_TYPE_FIXED', { name, reason });
       if (await records.volumeTypes.isInUse(name)) throw new VbsError('VOLUME_TYPE_IN_USE', { name });
-      await records.volumeTypes.delete(typeId);
+      await records.volumeTypes.delete(type);
     });
   }
 

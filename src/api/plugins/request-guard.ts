@@ -111,7 +111,7 @@ async function guardRequest(request: FastifyRequest, deps: GuardDeps): Promise<v
   const negotiation = negotiateFor(request);
   if (access.kind !== 'public') {
     refuseElsewhere(request, deps.externalIdentityUrl);
-    request.guard.caller = await authenticate(request, deps.identity);
+    request.guard.caller = { ...(await authenticate(request, deps.identity)), requestId: request.id };
     request.guard.projectId = checkProject(request, request.guard.caller, access.kind === 'project');
     checkRole(request, request.guard.caller, access.role);
     if (negotiation.error !== undefined) throw negotiation.error;

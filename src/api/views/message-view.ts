@@ -26,7 +26,7 @@ const OTHER_EVENT: EventWords = { code: '999', action: 'job' };
 const DETAIL_CODE = '001';
 
 export function viewMessage(message: Message, links: LinkBase): Record<string, unknown> {
-  const { messageId, resourceType, jobId, createdAt } = message;
+  const { messageId, resourceType, jobId, requestId, createdAt } = message;
   const { code, action } = EVENTS[message.event] ?? OTHER_EVENT;
   return {
     id: messageId,
@@ -35,8 +35,8 @@ export function viewMessage(message: Message, links: LinkBase): Record<string, u
     message_level: 'ERROR',
     created_at: formatNativeTime(createdAt),
     guaranteed_until: formatNativeTime(createdAt + MESSAGE_KEEP_DAYS * DAY_MS),
-    // Which request began it is not kept; the job that it began says more.
-    request_id: `req-${jobId ?? messageId}`,
+    // Nobody asked for what a policy or the upkeep did: then it names the job.
+    request_id: requestId ?? `req-${jobId ?? messageId}`,
     resource_uuid: message.resourceId,
     resource_type: resourceType,
     links: resourceLinks(links, 'messages', messageId),
