@@ -4,16 +4,19 @@ import { Type } from 'typebox';
 import { MIB } from './core/bytes.ts';
 import { parseRateSchedule, type RateSchedule } from './core/rate-schedule.ts';
 
+type RateSetting = 'readLimit' | 'writeLimit' | 'repositoryReadLimit' | 'repositoryWriteLimit';
 type Compression = 'fast' | 'default' | 'small';
 
 /** Measured: docs/decisions/0012-limits.md. */
 const COMPRESSION_LEVELS: Readonly<Record<Compression, number>> = { fast: -2, default: 1, small: 15 };
 
 export type LimitConfig = {
-  /** Of disks by backups and comparisons, and of the repository by checks. Empty = unlimited. */
+  /** Of disks. Empty = unlimited. */
   readonly readSchedule: RateSchedule;
-  /** Of disks by restores. */
   readonly writeSchedule: RateSchedule;
+  /** Of the repository, in stored bytes. */
+  readonly repositoryReadSchedule: RateSchedule;
+  readonly repositoryWriteSchedule: RateSchedule;
   /** Of zstd. */
   readonly compressionLevel: number;
   /** Absent: what is enough for full speed. */
@@ -32,7 +35,7 @@ export const LIMIT_SETTINGS = {
     schema: Type.String({ maxLength: 1000 }),
     hint: 'RATES',
     expected: RATES_EXPECTED,
-    doc: 'how fast backups and checks of this host may read, for example "08:00-18:00 50MiB/s 200iops; unlimited"',
+    doc: 'how fast this host may read its disks, for example "08:00-18:00 50MiB/s 200iops; unlimited"',
     default: 'unlimited',
   },
   writeLimit: {
@@ -42,7 +45,27 @@ export const LIMIT_SETTINGS = {
     schema: Type.String({ maxLength: 1000 }),
     hint: 'RATES',
     expected: RATES_EXPECTED,
-    doc: 'how fast restores of this host may write to disks',
+    doc: 'how fast this host may write to its disks',
+    default: 'unlimited',
+  },
+  repositoryReadLimit: {
+    variable: 'OPENVBS_REPOSITORY_READ_LIMIT',
+    flag: 'repository-read-limit',
+    kind: 'text',
+    schema: Type.String({ maxLength: 1000 }),
+    hint: 'RATES',
+    expected: RATES_EXPECTED,
+    doc: 'how fast this host may read from the repository, in stored bytes',
+    default: 'unlimited',
+  },
+  repositoryWriteLimit: {
+    variable: 'OPENVBS_REPOSITORY_WRITE_LIMIT',
+    flag: 'repository-write-limit',
+    kind: 'text',
+    schema: Type.String({ maxLength: 1000 }),
+    hint: 'RATES',
+    expected: RATES_EXPECTED,
+    doc: 'how fast this host may write to the repository, in stored bytes',
     default: 'unlimited',
   },
   compression: {
@@ -71,15 +94,13 @@ export const LIMIT_SETTINGS = {
  * @throws what `refuse` makes of a setting whose text is no schedule of rates
  */
 export function toLimitConfig(
-  values: {
-    readonly readLimit?: string | undefined;
-    readonly writeLimit?: string | undefined;
+  values: { readonly [Setting in RateSetting]?: string | undefined } & {
     readonly compression?: Compression | undefined;
     readonly memory?: number | undefined;
   },
-  refuse: (setting: 'readLimit' | 'writeLimit', text: string, expected: string) => Error,
+  refuse: (setting: RateSetting, text: string, expected: string) => Error,
 ): LimitConfig {
-  const scheduleOf = (setting: 'readLimit' | 'writeLimit'): RateSchedule => {
+  const scheduleOf = (setting: RateSetting): RateSchedule => {
     const text = values[setting] ?? '';
     const schedule = parseRateSchedule(text);
     if (schedule === undefined) throw refuse(setting, text, RATES_EXPECTED);
@@ -89,6 +110,8 @@ export function toLimitConfig(
   return {
     readSchedule: scheduleOf('readLimit'),
     writeSchedule: scheduleOf('writeLimit'),
+    repositoryReadSchedule: scheduleOf('repositoryReadLimit'),
+    repositoryWriteSchedule: scheduleOf('repositoryWriteLimit'),
     compressionLevel: COMPRESSION_LEVELS[values.compression ?? 'default'],
     ...(values.memory === undefined ? {} : { memoryBytes: values.memory * MIB }),
   };

@@ -9,6 +9,8 @@ if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR_MIN) {
   process.exit(1);
 }
 
+const { keepCompiledCode } = await import('./local/compile-cache.ts');
+keepCompiledCode();
 const { runProgram } = await import('./local/program.ts');
 await runProgram(process.argv.slice(2));
 

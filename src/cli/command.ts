@@ -1,4 +1,4 @@
-// What a command is: words, options, help and a function. The table of all commands is put together in main.ts.
+// What a command is: words, options, help and a function. The table of all commands is src/local/commands.ts.
 import type { Clock } from '../core/ports.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';

@@ -50,17 +50,26 @@ export function reportError(error: unknown): ErrorReport {
     return { exitCode: EXIT.INTERRUPTED, code: 'INTERRUPTED', message: 'interrupted', hint: undefined };
   }
   if (isVbsError(error)) {
-    const exitCode = error.code === 'CONFIG_INVALID' ? EXIT.USAGE : EXIT.FAILED;
+    const exitCode = LOCAL_EXIT_CODES[error.code] ?? EXIT.FAILED;
     return { exitCode, code: error.code, message: error.message, hint: SERVER_HINTS[error.code] };
   }
   const message = error instanceof Error ? error.message : String(error);
   return { exitCode: EXIT.FAILED, code: 'INTERNAL', message, hint: undefined };
 }
 
+const LOCAL_EXIT_CODES: Readonly<Record<string, ExitCode>> = {
+  CONFIG_INVALID: EXIT.USAGE,
+  KEY_NOT_FOUND: EXIT.NOT_FOUND,
+};
+
 const SERVER_HINTS: Readonly<Record<string, string>> = {
   CONFIG_INVALID: 'openvbs config shows every setting, its value and where it came from',
   REPOSITORY_LOCKED: 'stop the other openvbs serve, or give this one another folder with --data',
-  PASSPHRASE_WRONG: 'give the passphrase that this repository was made with (OPENVBS_PASSPHRASE or --passphrase-file)',
+  PASSPHRASE_WRONG:
+    'give the present passphrase (OPENVBS_PASSPHRASE or --passphrase-file); a catalog that was copied before the ' +
+    'passphrase was changed or the keys were rotated cannot be used any more: openvbs repository rebuild-catalog',
+  KEYS_OTHERS_EXIST: 'remove them first (openvbs repository key remove KEY); they can be added again afterwards',
+  KEY_NOT_FOUND: 'openvbs repository key list shows what there is',
   REPOSITORY_MISMATCH: 'put catalog and repository of the same data folder together again, from a backup of both',
 };
 
@@ -92,6 +101,13 @@ function judgeAnswer(status: number, code: string): { exitCode: ExitCode; hint: 
     const hint = 'backup show says why; a deletion that failed is tried again within the hour';
     return { exitCode: EXIT.FAILED, hint };
   }
+  if (code === 'VolumeBackup.0202') {
+    const hint =
+      'a restore broke off and left it half written. Restore to --new-volume or --file; or let an administrator set it ' +
+      'available (openstack volume set --state available VOLUME) and restore again';
+    return { exitCode: EXIT.FAILED, hint };
+  }
+  if (code === 'VolumeBackup.0089') return { exitCode: EXIT.FAILED, hint: 'openvbs backup show says why' };
   if (status === 413)
     return { exitCode: EXIT.FAILED, hint: 'a quota is exhausted: delete backups or raise OPENVBS_QUOTA_*' };
   if (status >= 500) return { exitCode: EXIT.FAILED, hint: "the server's log says more, under the request id" };

@@ -9,9 +9,10 @@ import type { CommandContext } from './command.ts';
 import { EXIT } from './exit-code.ts';
 import { ProgressReporter } from './progress.ts';
 
-/** Short jobs are told quickly, long ones do not bother the server. */
-const POLL_DELAYS_MS = [50, 100, 150, 200] as const;
-const POLL_DELAY_MAX_MS = 250;
+const POLL_DELAY_MIN_MS = 25;
+const POLL_DELAY_MAX_MS = 500;
+/** Of the time that was waited so far: short jobs are told quickly, long ones do not bother the server. */
+const POLL_DELAY_SHARE = 1 / 40;
 const RECONNECT_DELAY_MS = 1000;
 /** A restart of the server takes seconds; longer than this somebody should look. */
 const RECONNECT_MS = 60_000;
@@ -23,19 +24,34 @@ const LABELS: Readonly<Record<string, string>> = {
   bksVerifyBackup: 'Verifying',
 };
 
+class Polling {
+  readonly #startAt = performance.now();
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /** Until the next look. @throws AbortError */
+  async wait(): Promise<void> {
+    const share = (performance.now() - this.#startAt) * POLL_DELAY_SHARE;
+    const delayMs = Math.min(Math.max(share, POLL_DELAY_MIN_MS), POLL_DELAY_MAX_MS);
+    await sleep(delayMs, undefined, { signal: this.#signal });
+  }
+}
+
 /** Returns the ended job, SUCCESS or FAIL. @throws ClientError when the server stays away */
 export async function followJob(context: CommandContext, client: OpenVbsClient, jobId: string): Promise<JobInfo> {
   const { terminal, clock, signal } = context;
   let reporter: ProgressReporter | undefined;
   try {
-    for (let poll = 0; ; poll++) {
+    for (const polling = new Polling(signal); ; await polling.wait()) {
       const job = await getJobPatiently(context, client, jobId);
       if (job.status === 'SUCCESS' || job.status === 'FAIL') return job;
       if (job.progress !== null && job.status === 'RUNNING') {
         reporter ??= new ProgressReporter({ stream: terminal.stderr, clock, label: LABELS[job.type] ?? 'Working' });
         reporter.report(job.progress);
       }
-      await sleep(POLL_DELAYS_MS[poll] ?? POLL_DELAY_MAX_MS, undefined, { signal });
     }
   } finally {
     reporter?.close();
@@ -81,7 +97,7 @@ export async function settleVolume(
   client: OpenVbsClient,
   volumeId: string,
 ): Promise<VolumeInfo> {
-  for (let poll = 0; ; poll++) {
+  for (const polling = new Polling(signal); ; await polling.wait()) {
     const volume = await client.getVolume(volumeId, signal);
     if (volume.status.startsWith('error')) {
       const message = `volume ${volumeId} is ${volume.status}`;
@@ -89,20 +105,18 @@ export async function settleVolume(
       throw new CliError(EXIT.JOB_FAILED, 'VOLUME_ERROR', message, hint);
     }
     if (!['creating', 'managing', 'restoring-backup'].includes(volume.status)) return volume;
-    await sleep(POLL_DELAYS_MS[poll] ?? POLL_DELAY_MAX_MS, undefined, { signal });
   }
 }
 
 /** Waits until a volume whose deletion was accepted is gone. @throws CliError when it ends in an error state */
 export async function awaitVolumeGone(context: CommandContext, client: OpenVbsClient, volumeId: string): Promise<void> {
-  for (let poll = 0; ; poll++) {
+  for (const polling = new Polling(context.signal); ; await polling.wait()) {
     const status = await findStatus(client, volumeId, context.signal);
     if (status === undefined) return;
     if (status !== 'deleting') {
       const hint = "the server's log says why";
       throw new CliError(EXIT.JOB_FAILED, 'VOLUME_ERROR', `volume ${volumeId} was not deleted, it is ${status}`, hint);
     }
-    await sleep(POLL_DELAYS_MS[poll] ?? POLL_DELAY_MAX_MS, undefined, { signal: context.signal });
   }
 }
 

@@ -65,7 +65,7 @@ function findCommand(commands: readonly Command[], line: readonly string[]): Com
 function unknownCommand(commands: readonly Command[], line: readonly string[]): Error {
   const [first = '', second] = line;
   const group = commands.filter(({ path }) => path[0] === first && path.length > 1);
-  const subcommands = group.map(({ path }) => path[1] ?? '');
+  const subcommands = [...new Set(group.map(({ path }) => path[1] ?? ''))];
   if (group.length === 0) {
     const names = new Set(commands.map(({ path }) => path[0] ?? ''));
     return usageError(`there is no command ${first}.${didYouMean(first, names)}`, 'openvbs help lists the commands');

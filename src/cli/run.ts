@@ -49,5 +49,8 @@ function tellError(terminal: Terminal, program: string, isJson: boolean, error: 
 
 /** Hints say `openvbs login`; what is to be typed may be another path. */
 function nameProgram(hint: string, program: string): string {
-  return hint.replaceAll(/\bopenvbs (?=(login|config|serve|help|volume|backup|job|restore)\b)/g, () => `${program} `);
+  return hint.replaceAll(
+    /\bopenvbs (?=(login|config|serve|help|volume|backup|job|restore|repository|prune)\b)/g,
+    () => `${program} `,
+  );
 }

@@ -14,9 +14,9 @@ export const repositoryRebuild: Command = {
   summary: 'make a lost catalog anew from the repository and the passphrase',
   details:
     'No service may run on the data folder meanwhile, and the catalog must be missing or empty. Every backup is ' +
-    'checked against the trailers of its packs before it is entered. Users, policies, volumes and sharings are in ' +
-    'the catalog only and do not come back; the user admin is made with a role in every project. Nothing is pruned ' +
-    'for 7 days. An interrupted rebuild goes on when it is run again.',
+    'checked against the trailers of its packs before it is entered, and is shown as it was. Users, policies, ' +
+    'volumes, snapshots and sharings are in the catalog only and do not come back; the user admin is made with a ' +
+    'role in every project. Nothing is pruned for 7 days. An interrupted rebuild goes on when it is run again.',
   args: [],
   options: SETTING_OPTIONS,
   isRemote: false,

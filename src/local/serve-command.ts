@@ -62,6 +62,7 @@ async function runService(context: CommandContext, { config }: LoadedConfig): Pr
       version: packageVersion(),
       program,
       url: app.url,
+      metricsUrl: app.metricsUrl,
       config,
       generatedPassword: app.generatedPassword,
       generatedPassphrasePath: app.generatedPassphrasePath,
@@ -78,10 +79,11 @@ async function runService(context: CommandContext, { config }: LoadedConfig): Pr
   return EXIT.OK;
 }
 
-function toJson({ version, url, config, generatedPassword, generatedPassphrasePath }: StartInfo): unknown {
+function toJson({ version, url, metricsUrl, config, generatedPassword, generatedPassphrasePath }: StartInfo): unknown {
   return {
     version,
     url,
+    metricsUrl: metricsUrl ?? null,
     user: 'admin',
     generatedPassword: generatedPassword ?? null,
     generatedPassphrasePath: generatedPassphrasePath ?? null,

@@ -10,6 +10,8 @@ export type StartInfo = {
   /** How to call this program again. */
   readonly program: string;
   readonly url: string;
+  /** Undefined when no metrics are served. */
+  readonly metricsUrl?: string | undefined;
   readonly config: Config;
   readonly generatedPassword: string | undefined;
   readonly generatedPassphrasePath: string | undefined;
@@ -21,12 +23,13 @@ export type StartInfo = {
 };
 
 export function renderStartText(info: StartInfo): string {
-  const { version, url, config, generatedPassword } = info;
+  const { version, url, metricsUrl, config, generatedPassword } = info;
   const fields: (readonly [string, string])[] = [
     ['API', `${url}  (described at ${url}/openapi.json)`],
     ['Console', `${url}/console  (comes with a later version)`],
     describeUsers(config),
   ];
+  if (metricsUrl !== undefined) fields.push(['Metrics', metricsUrl]);
   if (generatedPassword !== undefined) fields.push(['Password', `${generatedPassword}  (shown only now: keep it)`]);
   fields.push(['Data', config.dataFolder], ['Passphrase', describePassphrase(info)]);
   const parts = [`OpenVBS ${version} is running.`, indent(renderFields(fields)), renderFirstSteps(info)];

@@ -79,9 +79,11 @@ const repositoryStats: Command = {
       ['Stored', bytesAt(usage, 'stored_bytes')],
       ['Dead', bytesAt(usage, 'dead_bytes')],
     ]);
+    const volumes = namesOf(await client.listVolumes({}, context.signal));
+    const backups = namesOf(await client.listBackups({}, context.signal));
     const tables = [
-      renderUsage('volume_id', objectsAt(usage, 'volumes')),
-      renderUsage('backup_id', objectsAt(usage, 'backups')),
+      renderUsage('volume_id', objectsAt(usage, 'volumes'), volumes),
+      renderUsage('backup_id', objectsAt(usage, 'backups'), backups),
     ];
     printResult(context, { usage }, [fields, ...tables].join('\n\n'));
     return EXIT.OK;
@@ -140,12 +142,18 @@ function printReport(context: CommandContext, report: JsonObject, text: string):
 
 function renderPrune(report: JsonObject, isDryRun: boolean): string {
   const untilAt = numberOf(report.quarantined_until);
+  // It did not get as far as counting.
+  if (untilAt !== undefined && !isDryRun && !numberOf(report.root_count)) {
+    const until = formatTime(new Date(untilAt).toISOString());
+    return `Nothing was given back: after an adoption or a rebuild, prune waits until ${until}.`;
+  }
   const fields = renderFields([
     ['Backups', countAt(report, 'root_count')],
     ['Stored', bytesAt(report, 'stored_bytes')],
     [isDryRun ? 'Would be freed' : 'Freed', bytesAt(report, 'freed_bytes')],
     ['Packs given back', countAt(report, 'retired_count')],
     ['Packs written anew', countAt(report, 'compacted_count')],
+    ['Spare versions given up', countAt(report, 'spare_count')],
     ['Packs in use', countAt(report, 'passed_over_count')],
     ['Unknown records', String(objectsAt(report, 'unknown_records').length)],
     ['Unnamed objects', countAt(objectAt(report, 'unnamed_objects'), 'count')],
@@ -190,10 +198,17 @@ function renderAdoption(report: JsonObject): string {
   return [fields, ...lines].join('\n');
 }
 
-function renderUsage(key: 'backup_id' | 'volume_id', rows: readonly JsonObject[]): string {
+type Names = ReadonlyMap<string, string | null>;
+
+function namesOf(items: readonly { readonly id: string; readonly name: string | null }[]): Names {
+  return new Map(items.map(({ id, name }) => [id, name]));
+}
+
+function renderUsage(key: 'backup_id' | 'volume_id', rows: readonly JsonObject[], names: Names): string {
   return renderTable<JsonObject>(
     [
       { title: key === 'backup_id' ? 'BACKUP' : 'VOLUME', cell: (row) => String(row[key]) },
+      { title: 'NAME', cell: (row) => names.get(String(row[key])) ?? '-' },
       { title: 'DISK', isRight: true, cell: (row) => bytesAt(row, 'logical_bytes') },
       { title: 'UNIQUE', isRight: true, cell: (row) => bytesAt(row, 'unique_bytes') },
       { title: 'SHARED', isRight: true, cell: (row) => bytesAt(row, 'shared_bytes') },

@@ -1,6 +1,6 @@
 // `openvbs restore`: a backup back into its volume, another one, a new one, or a plain file.
-import { lstat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { lstat, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { ANSWER_INVALID, ClientError, isClientError } from '../../client/client-error.ts';
 import { describeCause } from '../../client/http.ts';
 import type { OpenVbsClient } from '../../client/openvbs-client.ts';
@@ -143,14 +143,19 @@ async function finishVolumeRestore(
   }
   const job = jobId === undefined ? null : await requireSuccess(context, client, jobId);
   const settled = await settleVolume(context, client, volume.id);
-  printResult(context, { volume: settled, job }, `Restored to ${label} (${settled.id}).${describeBytes(job)}`);
+  printResult(context, { volume: settled, job }, `Restored to ${label} (${settled.id}).${describeBytes(context, job)}`);
   return EXIT.OK;
 }
 
-function describeBytes(job: JobInfo | null): string {
+function describeBytes({ flags }: CommandContext, job: JobInfo | null): string {
   const progress = job?.progress ?? null;
   if (progress === null) return '';
-  return `\n${formatBytes(progress.doneBytes)} written, ${formatBytes(progress.skippedBytes)} were the same already.`;
+  const { doneBytes, skippedBytes, totalBytes } = progress;
+  // With --verify each byte is handled twice, and reading it back counts as done.
+  const isVerified = flags.has('verify');
+  const writtenBytes = isVerified ? Math.max(0, doneBytes - totalBytes / 2) : doneBytes;
+  const readBack = isVerified ? ' All of it was read back and is as in the backup.' : '';
+  return `\n${formatBytes(writtenBytes)} written, ${formatBytes(skippedBytes)} were the same already.${readBack}`;
 }
 
 async function restoreToFile(
@@ -160,6 +165,7 @@ async function restoreToFile(
   path: string,
 ): Promise<ExitCode> {
   await checkFileTarget(path, context.flags.has('overwrite'));
+  await checkFolder(dirname(path));
   const { terminal, clock, signal } = context;
   const { sizeBytes, bytes } = await client.downloadBackup(backup.id, signal);
   const reporter = new ProgressReporter({ stream: terminal.stderr, clock, label: 'Restoring' });
@@ -218,6 +224,17 @@ async function nextChunk(
     const hint = "the server's log says why, when it was the server that ended it; otherwise try again";
     throw new CliError(EXIT.FAILED, 'EXPORT_CUT_SHORT', message, hint, { cause: error });
   }
+}
+
+/** Before the server begins to read for nothing. */
+async function checkFolder(folder: string): Promise<void> {
+  const hint = 'make it first, or choose another path';
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+    return undefined;
+  });
+  if (found?.isDirectory() !== true)
+    throw new CliError(EXIT.NOT_FOUND, 'NO_FOLDER', `there is no folder ${folder}`, hint);
 }
 
 async function checkFileTarget(path: string, mayReplace: boolean): Promise<void> {

@@ -58,7 +58,7 @@ const check: Command = {
     const report = await runToItsEnd(context, 'check', { read_percent: percent });
     printResult(context, { report }, renderCheck(report));
     if (report.is_sound === true) return EXIT.OK;
-    throw new CliError(EXIT.FAILED, 'REPOSITORY_DAMAGED', 'the repository is damaged', 'try `repository repair`');
+    throw new CliError(EXIT.FAILED, 'REPOSITORY_DAMAGED', 'the repository is damaged', 'try openvbs repository repair');
   },
 };
 
@@ -86,7 +86,15 @@ const repair: Command = {
     ]);
     printResult(context, { report }, fields);
     if (damaged.length === 0) return EXIT.OK;
-    throw new CliError(EXIT.FAILED, 'BACKUP_DAMAGED', `${damaged.length} backups are damaged`);
+    const hint =
+      'put a good copy of the pack back and repair again, back the disk up anew, or delete the backup; ' +
+      'openvbs repository health says what is damaged';
+    throw new CliError(
+      EXIT.FAILED,
+      'BACKUP_DAMAGED',
+      `${damaged.length === 1 ? '1 backup is' : `${damaged.length} backups are`} damaged`,
+      hint,
+    );
   },
 };
 
@@ -110,7 +118,12 @@ const health: Command = {
       ['Damaged backups', String(objectsAt(state, 'damaged_backups').length)],
     ]);
     const backups = objectsAt(state, 'damaged_backups');
-    const lines = backups.map((backup) => `${String(backup.backup_id)}: ${textOf(backup.reason) ?? ''}`);
+    const named = backups.length === 0 ? [] : await client.listBackups({}, context.signal);
+    const names = new Map(named.map(({ id, name }) => [id, name]));
+    const lines = backups.map(({ backup_id: id, reason }) => {
+      const name = names.get(String(id)) ?? null;
+      return `${String(id)}${name === null ? '' : ` (${name})`}: ${textOf(reason) ?? ''}`;
+    });
     printResult(context, { health: state }, [fields, ...lines].join('\n'));
     return EXIT.OK;
   },
