@@ -26,10 +26,12 @@ test('a failed backup leaves a message, which its project reads, finds and delet
   const volumeId = (volume as Message).id as VolumeId;
   await rm((await bench.services.getVolume(volumeId)).source);
   const body = { backup: { volume_id: volumeId, name: 'lost' } };
-  const { backup } = await bench.ask(202, 'POST', `${bench.v3}/backups`, { body });
+  const asked = await bench.send('POST', `${bench.v3}/backups`, { body });
+  assert.equal(asked.statusCode, 202);
+  const { backup } = asked.json<{ backup: Message }>();
   const { items } = await bench.services.catalog.jobs.list({ volumeId }, { limit: 1 });
   assert.ok(items[0] !== undefined);
-  const job = await bench.services.waitFor(async () => {
+  await bench.services.waitFor(async () => {
     bench.services.clock.advance(10_000);
     bench.services.runner.wake();
     const current = await bench.services.catalog.jobs.get(bench.member.projectId, items[0]?.jobId ?? newUuid());
@@ -40,7 +42,11 @@ test('a failed backup leaves a message, which its project reads, finds and delet
   const { id, created_at, guaranteed_until, user_message, links, ...rest } = message;
   const resource_uuid = (backup as Message).id;
   assert.deepEqual(rest, {
-    ...{ event_id: 'VOLUME_VOLUME_BACKUP_013_001', message_level: 'ERROR', request_id: `req-${job.jobId}` },
+    ...{
+      event_id: 'VOLUME_VOLUME_BACKUP_013_001',
+      message_level: 'ERROR',
+      request_id: asked.headers['x-openstack-request-id'],
+    },
     ...{ resource_uuid, resource_type: 'VOLUME_BACKUP' },
   });
   assert.match(String(user_message), /^create backup: .*\(VOLUME_UNAVAILABLE\)$/);

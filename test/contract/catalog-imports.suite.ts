@@ -4,7 +4,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { type AttemptId, type BackupId, newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';
 import type { RecordReference } from '../../src/core/ledger.ts';
 import { TRASH_SECOND_DELETE_MS } from '../../src/core/limits.ts';
-import { recordName } from '../../src/core/object-names.ts';
+import { labelName, recordName } from '../../src/core/object-names.ts';
 import type { Catalog } from '../../src/db/catalog.ts';
 import {
   addBackup,
@@ -206,6 +206,28 @@ export function defineImportSuite(name: string, make: () => Promise<TestDatabase
       await catalog.backups.markDamaged(copyId, { failReason: 'bad', updatedAt: tick() });
       assert.equal((await beginBackup(catalog, projectId, { volumeId })).parentId, undefined);
       assert.equal((await catalog.backups.get(projectId, original.backupId))?.failReason, null);
+    });
+
+    test('the label of a backup whose id is given again is written again when an old sweep deletes it', async () => {
+      const owner = await addBackup(catalog, projectId);
+      const copyId = await mustEnter(referenceOf(owner));
+      const claim = await beginDeletion(catalog, projectId, copyId);
+      await catalog.ledger.takeForDeletion(claim, copyId);
+      const taken = await catalog.ledger.takeTrash(
+        projectId,
+        await catalog.ledger.listTrash(projectId, 1000, START_AT),
+      );
+      assert(taken.some(({ objectName }) => objectName === labelName(projectId, copyId)));
+      assert.equal(await catalog.ledger.finishDeletion(claim, copyId, tick()), true);
+      await mustEnter(referenceOf(owner), copyId);
+      await catalog.backups.update(copyId, { name: 'again' });
+      const saved = await catalog.ledger.readUnsavedLabel(projectId, copyId);
+      assert(saved);
+      await catalog.ledger.confirmLabel(projectId, copyId, saved.revision);
+      assert.equal(await catalog.ledger.readUnsavedLabel(projectId, copyId), undefined);
+      // Only now the sweep deletes what it took: the new label.
+      await catalog.ledger.confirmTrash(taken, START_AT);
+      assert.equal((await catalog.ledger.readUnsavedLabel(projectId, copyId))?.revision, saved.revision + 1);
     });
   });
 }

@@ -443,6 +443,10 @@ export function definePruneSuite(name: string, make: () => Promise<TestDatabase>
       assert.equal(await catalog.ledger.repairPack(projectId, pack.objectId, there), true);
       const live = await onePack(pack.packId);
       assert.deepEqual([live.objectId, live.droppedCount, live.storedBytes], [there.objectId, 6, 9]);
+      assert((await trashNames()).includes(packObjectName(projectId, dead)));
+      assert.equal(await catalog.ledger.repairPack(projectId, there.objectId, dead, { fromTrash: true }), true);
+      assert.equal((await onePack(pack.packId)).objectId, dead.objectId);
+      assert(!(await trashNames()).includes(packObjectName(projectId, dead)), 'no sweep deletes what is current');
     });
 
     test('a backup that cannot be read shows it and stays a root; an epoch is taken over upwards only', async () => {

@@ -2,7 +2,8 @@
 // comes second loses. On SQLite the connections are two writers of one file.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';
+import { VbsError } from '../../src/core/errors.ts';
+import { newUuid, type ProjectId, type VolumeId, type VolumeTypeId } from '../../src/core/ids.ts';
 import type { Catalog } from '../../src/db/catalog.ts';
 import {
   addBackup,
@@ -16,6 +17,7 @@ import {
   START_AT,
   takeJob,
   tick,
+  volumeRow,
 } from '../support/catalog-rows.ts';
 import type { TestDatabase } from '../support/test-catalog.ts';
 
@@ -104,6 +106,31 @@ export function defineRaceSuite(name: string, make: () => Promise<TestDatabase>)
         assert.equal(backup?.status, committed.status === 'fulfilled' ? 'available' : 'error');
         assert.equal(isKept, committed.status === 'fulfilled');
         assert.equal(failed.value.isCommitted, committed.status === 'fulfilled');
+      }
+    });
+
+    test('of a volume and the deletion of its type one gives way, and says so', async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const type = { typeId: newUuid<VolumeTypeId>(), name: `type-${round}` };
+        const rest = { description: null, isPublic: true, extraSpecs: {}, createdAt: tick() };
+        await one.administer(({ volumeTypes }) => volumeTypes.insert({ ...type, ...rest }));
+        const volume = volumeRow(projectId, { volumeType: type.name });
+        // Each looks before it writes, as the services do; what the other does in between the database has to notice.
+        const [made, deleted] = await Promise.allSettled([
+          one.transact(projectId, async ({ volumes, volumeTypes }) => {
+            if ((await volumeTypes.findByName(type.name)) === undefined) throw new VbsError('VOLUME_TYPE_NOT_FOUND');
+            await volumes.insert(volume);
+          }),
+          two.administer(async ({ volumeTypes }) => {
+            if (await volumeTypes.isInUse(type.name)) throw new VbsError('VOLUME_TYPE_IN_USE');
+            await volumeTypes.delete(type);
+          }),
+        ]);
+        const codes = [made, deleted].map((each) => (each.status === 'rejected' ? each.reason.code : undefined));
+        const expected =
+          codes[0] === undefined ? [undefined, 'VOLUME_TYPE_IN_USE'] : ['VOLUME_TYPE_NOT_FOUND', undefined];
+        assert.deepEqual(codes, expected);
+        assert.equal((await two.volumes.get(projectId, volume.volumeId)) !== undefined, made.status === 'fulfilled');
       }
     });
 

@@ -40,13 +40,16 @@ export function defineStockSuite(name: string, makeDatabase: () => Promise<TestD
       assert.equal((await catalog.volumeTypes.findByName('renamed'))?.typeId, typeId);
       assert.equal(await catalog.volumeTypes.isInUse('renamed'), true);
       await assert.rejects(
-        catalog.administer(({ volumeTypes }) => volumeTypes.delete(typeId)),
+        catalog.administer(({ volumeTypes }) => volumeTypes.delete({ typeId, name: 'renamed' })),
+        { code: 'VOLUME_TYPE_IN_USE' },
         'the database itself refuses what would leave a volume without its type',
       );
-      await assert.rejects(catalog.volumes.insert(volumeRow(projectId, { volumeType: 'none' })));
+      const lost = { code: 'VOLUME_TYPE_NOT_FOUND' };
+      await assert.rejects(catalog.volumes.insert(volumeRow(projectId, { volumeType: 'none' })), lost);
+      await assert.rejects(catalog.volumes.update(volume.volumeId, { volumeType: 'first' }), lost);
       await catalog.volumes.delete(volume.volumeId);
       assert.equal(await catalog.volumeTypes.isInUse('renamed'), false);
-      await catalog.administer(({ volumeTypes }) => volumeTypes.delete(typeId));
+      await catalog.administer(({ volumeTypes }) => volumeTypes.delete({ typeId, name: 'renamed' }));
       assert.equal(await catalog.volumeTypes.get(typeId), undefined);
     });
 
@@ -142,7 +145,7 @@ export function defineStockSuite(name: string, makeDatabase: () => Promise<TestD
       ) => {
         const jobId = kind === 'delete-volume' ? newUuid<never>() : await queueJob(catalog, projectId, kind);
         if (kind === 'delete-volume')
-          await catalog.jobs.insert({ jobId, projectId, kind, volumeId, createdAt: tick() });
+          await catalog.jobs.insert({ jobId, projectId, kind, volumeId, requestId: 'req-1', createdAt: tick() });
         await catalog.jobs.end(await takeJob(catalog, projectId, jobId), outcome, START_AT);
         return jobId;
       };
@@ -155,7 +158,7 @@ export function defineStockSuite(name: string, makeDatabase: () => Promise<TestD
       const { messageId } = message;
       assert.deepEqual(message, {
         ...{ messageId, projectId, event: 'delete-volume', resourceType: 'VOLUME', resourceId: volumeId },
-        ...{ errorCode: 'STORAGE_FULL', detail: 'no room', jobId, createdAt: START_AT },
+        ...{ errorCode: 'STORAGE_FULL', detail: 'no room', jobId, requestId: 'req-1', createdAt: START_AT },
       });
       assert.deepEqual(await list({ resourceId: newUuid() }), []);
       assert.deepEqual(await list({ event: 'delete-volume', resourceType: 'VOLUME' }), [message]);

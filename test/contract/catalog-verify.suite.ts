@@ -5,7 +5,7 @@ import { listBits, makeBitmap, setBit } from '../../src/core/bitmap.ts';
 import { newUuid, type ObjectId, type ProjectId } from '../../src/core/ids.ts';
 import type { LivePack } from '../../src/core/ledger.ts';
 import type { Catalog } from '../../src/db/catalog.ts';
-import { addBackup, addProject, START_AT } from '../support/catalog-rows.ts';
+import { addBackup, addProject, queueJob, START_AT, takeJob } from '../support/catalog-rows.ts';
 import type { TestDatabase } from '../support/test-catalog.ts';
 
 const NOTHING = makeBitmap(0);
@@ -79,6 +79,39 @@ export function defineVerifySuite(name: string, make: () => Promise<TestDatabase
       assert.equal(state.oldestVerifiedAt, 0);
     });
 
+    test('the overview counts damage, open jobs and the oldest verification of all projects', async () => {
+      const { ledger, overview } = catalog;
+      const before = await overview.read();
+      const { backupId } = await addBackup(catalog, projectId);
+      const { packId, objectId } = await livePack();
+      const finding = { packId, objectId, sound: NOTHING, bad: bitmapOf(1), verifiedAt: 7 };
+      await ledger.noteFinding(projectId, finding);
+      const found = await overview.read();
+      assert.equal(found.damagedPackCount, before.damagedPackCount + 1);
+      assert.equal(found.damagedChunkCount, before.damagedChunkCount + 1);
+      assert.equal(found.oldestVerifiedAt, 7);
+      const [root] = await ledger.listRoots(projectId);
+      assert(root);
+      const damage = { backupId, attemptId: root.attemptId, isSound: false, reason: 'rot' } as const;
+      await ledger.noteBackup(projectId, damage, 1);
+      await ledger.distrustPack(projectId, packId);
+      const later = await overview.read();
+      assert.equal(later.damagedBackupCount, before.damagedBackupCount + 1);
+      assert.equal(later.unverifiedPackCount, before.unverifiedPackCount + 1);
+      assert.equal(later.oldestVerifiedAt, before.oldestVerifiedAt, 'a pack that is distrusted has no age');
+      const { slotCount } = await livePack();
+      assert.equal(later.damagedChunkCount, before.damagedChunkCount + slotCount);
+      const count = (jobs: typeof before.jobs, isRunning: boolean) =>
+        jobs.find((each) => each.kind === 'restore' && each.isRunning === isRunning)?.count ?? 0;
+      await queueJob(catalog, projectId, 'restore');
+      await takeJob(catalog, projectId, await queueJob(catalog, projectId, 'restore'));
+      const { jobs } = await overview.read();
+      assert.deepEqual(
+        [count(jobs, false), count(jobs, true)],
+        [count(before.jobs, false) + 1, count(before.jobs, true) + 1],
+      );
+    });
+
     test('a backup that is called sound keeps its mark while a slot that it needs is bad', async () => {
       const { backupId } = await addBackup(catalog, projectId);
       const { ledger } = catalog;
@@ -97,9 +130,12 @@ export function defineVerifySuite(name: string, make: () => Promise<TestDatabase
           { backupId, attemptId, isSound: true, reached: [[packId, bitmapOf(slot)]] as const },
           2,
         );
+      await catalog.backups.update(backupId, { status: 'error_restoring' });
       assert.equal(await sound(4), false);
       assert.equal((await ledger.listDamagedBackups(projectId)).length, 1);
+      assert.equal((await catalog.backups.get(projectId, backupId))?.status, 'error_restoring');
       assert.equal(await sound(5), true);
+      assert.equal((await catalog.backups.get(projectId, backupId))?.status, 'available', 'it can be restored again');
       assert.deepEqual(await ledger.listDamagedBackups(projectId), []);
       assert.equal((await catalog.backups.get(projectId, backupId))?.failReason, null);
     });

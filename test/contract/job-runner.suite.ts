@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { VbsError } from '../../src/core/errors.ts';
 import { type JobId, newUuid, type ProjectId } from '../../src/core/ids.ts';
 import { JOB_CRASH_MAX, JOB_FAILURE_MAX, JOB_LEASE_MS } from '../../src/core/limits.ts';
+import { type JobAttempt, type Metrics, noMetrics } from '../../src/core/metrics.ts';
 import type { JobKind, JobStatus } from '../../src/core/model.ts';
 import { silentLogger } from '../../src/core/ports.ts';
 import { Catalog } from '../../src/db/catalog.ts';
@@ -45,7 +46,8 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
 
     const succeed = ({ claim }: JobContext) => catalog.jobs.end(claim, { status: 'SUCCESS' }, clock.now());
 
-    const start = async (run: JobHandler['run'], options: { maxJobs?: number; fail?: JobHandler['fail'] } = {}) => {
+    type StartOptions = { maxJobs?: number; fail?: JobHandler['fail']; metrics?: Metrics };
+    const start = async (run: JobHandler['run'], options: StartOptions = {}) => {
       const handler: JobHandler = {
         run,
         fail:
@@ -62,7 +64,9 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
       ];
       const handlers = Object.fromEntries(kinds.map((kind) => [kind, handler])) as Record<JobKind, JobHandler>;
       const maxJobs = options.maxJobs ?? 2;
-      const runner = new JobRunner({ catalog, clock, logger: silentLogger, handlers, maxJobs, runnerId: 'r' });
+      const { metrics = noMetrics } = options;
+      const deps = { catalog, clock, logger: silentLogger, metrics };
+      const runner = new JobRunner({ ...deps, handlers, maxJobs, runnerId: 'r' });
       runners.push(runner);
       await runner.start();
       return runner;
@@ -108,6 +112,56 @@ export function defineRunnerSuite(name: string, make: () => Promise<TestDatabase
       const job = await catalog.jobs.get(projectId, jobId);
       assert.deepEqual(job?.progress, { totalBytes: 4000, doneBytes: 3500, skippedBytes: 500, storedBytes: 10 });
       assert.notEqual(job.startedAt, null);
+    });
+
+    test('every attempt is counted by how it ended, after all that trails it', async () => {
+      const ended: Omit<JobAttempt, 'kind'>[] = [];
+      const codes: string[] = [];
+      let begunCount = 0;
+      const metrics: Metrics = {
+        ...noMetrics,
+        attemptBegun: () => {
+          begunCount += 1;
+        },
+        attemptEnded: ({ kind: _kind, ...attempt }) => void ended.push(attempt),
+        failed: (code) => void codes.push(code),
+      };
+      let finish = (): void => undefined;
+      const gate = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      const steps: ((context: JobContext) => Promise<void>)[] = [
+        () => Promise.reject(new VbsError('STORAGE_IO', { object: 'o', reason: 'r' })),
+        () => Promise.reject(new JobPostponed(0)),
+        async (context) => {
+          context.report({ totalBytes: 10, doneBytes: 10, storedBytes: 4 });
+          await succeed(context);
+          clock.advance(1500);
+          await gate;
+        },
+        () => Promise.reject(new VbsError('VOLUME_ATTACHED')),
+      ];
+      const runner = await start(async (context) => await steps.shift()?.(context), { metrics, maxJobs: 1 });
+      const jobId = await queue();
+      runner.wake();
+      await jobIs(jobId, 'INIT', 1);
+      clock.advance(1000);
+      runner.wake();
+      await jobIs(jobId, 'SUCCESS', 3);
+      assert.equal(begunCount, 3);
+      assert.deepEqual(
+        ended.map(({ outcome }) => outcome),
+        ['retried', 'postponed'],
+      );
+      finish();
+      await until(() => ended.length === 3);
+      const progress = { totalBytes: 10, doneBytes: 10, skippedBytes: 0, storedBytes: 4 };
+      assert.deepEqual(ended[2], { outcome: 'succeeded', durationMs: 1500, progress });
+      await queue('backup');
+      runner.wake();
+      await until(() => ended.length === 4);
+      assert.equal(ended[3]?.outcome, 'failed');
+      assert.deepEqual(codes, ['STORAGE_IO', 'VOLUME_ATTACHED']);
     });
 
     test('passing trouble is tried again with growing delays, then the job fails with its last reason', async () => {

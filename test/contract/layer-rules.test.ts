@@ -18,6 +18,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   db: ['core'],
   client: ['core'],
   keystone: ['core'],
+  metrics: ['core'],
   jobs: ['db', 'core'],
   nbd: ['volumes', 'core'],
   engine: ['storage', 'volumes', 'core'],

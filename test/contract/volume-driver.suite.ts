@@ -232,6 +232,7 @@ function targetTests(driverTest: DriverTest, harness: DriverHarness): void {
       await using target = await driver.openTarget(volume, { isFresh: true });
       const device = openBlockDevice(target.descriptor, 'write');
       device.writeSync([bytes.subarray(0, MIB), bytes.subarray(MIB)], 0);
+      await target.writeBack();
       device.zeroSync(MIB + 10, MIB);
       device.close();
       await target.sync();

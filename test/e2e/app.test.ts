@@ -34,7 +34,13 @@ function configOf(folder: string, changes: Partial<Config> = {}): Config {
     quotas: UNLIMITED_QUOTAS,
     prune: { intervalMs: 0, compactShare: 0.5, reserveBytes: 0 },
     scrub: { days: 0, maxBytesPerDay: 0 },
-    limits: { readSchedule: [], writeSchedule: [], compressionLevel: 1 },
+    limits: {
+      readSchedule: [],
+      writeSchedule: [],
+      repositoryReadSchedule: [],
+      repositoryWriteSchedule: [],
+      compressionLevel: 1,
+    },
     policies: {
       maxPolicies: 10,
       maxFrequencyDays: 14,
@@ -71,6 +77,7 @@ describe('startApp', () => {
     const { user, system } = process.cpuUsage(before);
     const { generatedPassword = '' } = first;
     assert.equal((await logIn(first.url, generatedPassword)).status, 201);
+    assert.equal(first.metricsUrl, undefined, 'nobody asked for metrics');
     assert.equal(first.generatedPassphrasePath, join(config.dataFolder, 'passphrase'));
     await first.close();
     const second = await startApp(config, options);

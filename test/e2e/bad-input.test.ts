@@ -12,7 +12,7 @@ import { systemClock } from '../../src/core/ports.ts';
 import { Catalog } from '../../src/db/catalog.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { at, LiveApi } from '../support/live-api.ts';
-import { ADMIN_PASSWORD, LiveService } from '../support/live-service.ts';
+import { ADMIN_PASSWORD, LiveService, METRICS_ENV } from '../support/live-service.ts';
 import { dumpCatalog } from '../support/repository-audit.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -36,7 +36,7 @@ const foreign = { volumeId: '', backupId: '', jobId: '' };
 
 before(async () => {
   temporary = await makeTemporaryFolder();
-  const first = await LiveService.start({ folder: temporary.path });
+  const first = await LiveService.start({ folder: temporary.path, env: METRICS_ENV });
   await first.stop();
   const otherProjectId = await addProject(join(first.dataFolder, 'catalog.sqlite'));
   service = await first.startAgain();
@@ -81,9 +81,15 @@ async function assertRefused(
   assert.match(String(isVbs ? at(body, 'error').message : at(body, Object.keys(body)[0] ?? '').message), /\S/);
 }
 
+/** What went before trails off first: hooks, labels and sweeps follow a backup that is `available` already. */
+async function dumpAtRest(live: LiveService): Promise<Record<string, unknown[]>> {
+  await live.waitForRest();
+  return dumpCatalog(live.dataFolder);
+}
+
 /** All of them in turn, and nothing has changed at the end. */
 async function assertAllRefused(method: string, path: string, refusals: readonly Refusal[]): Promise<void> {
-  const rows = dumpCatalog(service.dataFolder);
+  const rows = await dumpAtRest(service);
   for (const [what, body, expected] of refusals) {
     try {
       await assertRefused(method, path, expected, { body });
@@ -163,7 +169,7 @@ describe('creating a backup', () => {
   });
 
   test('refuses an oversized body, and one in another format', async () => {
-    const rows = dumpCatalog(service.dataFolder);
+    const rows = await dumpAtRest(service);
     const tooLarge = JSON.stringify(backup({ description: 'x'.repeat(REQUEST_BODY_MAX_BYTES) }));
     await assertRefused('POST', '/v2/{p}/cloudbackups', [413, 'VolumeBackup.0002'], { body: tooLarge });
     await assertRefused('POST', '/v3/{p}/volumes', [413, 'overLimit'], { body: tooLarge });
@@ -185,7 +191,7 @@ describe('restoring', () => {
       ['too small', { restore: { volume_id: smallVolumeId } }, [400, 'VolumeBackup.0209']],
     ]);
     const headers = { 'openstack-api-version': 'volume 3.47' };
-    const rows = dumpCatalog(service.dataFolder);
+    const rows = await dumpAtRest(service);
     const body = { volume: { size: 1, backup_id: backupId } };
     await assertRefused('POST', '/v3/{p}/volumes', badRequest, { body, headers });
     assert.deepEqual(dumpCatalog(service.dataFolder), rows);
@@ -203,7 +209,7 @@ describe('restoring', () => {
 });
 
 test('ids that are unknown, malformed or of another project are refused everywhere', async () => {
-  const rows = dumpCatalog(service.dataFolder);
+  const rows = await dumpAtRest(service);
   const notFound: Expected = [404, 'itemNotFound'];
   for (const id of [UNKNOWN_ID, backupId]) {
     await assertRefused('GET', `/v3/{p}/native/backups/${id}`, notFound, {}, neighbour);
@@ -291,7 +297,7 @@ test('tokens that are missing, wrong, altered or revoked are refused', async () 
   const subject = { headers: { 'x-subject-token': extra.token } };
   assert.equal((await api.call('DELETE', '/v3/auth/tokens', subject)).status, 204);
   const altered = `${api.token.slice(0, -2)}${api.token.endsWith('AA') ? 'BB' : 'AA'}`;
-  const rows = dumpCatalog(service.dataFolder);
+  const rows = await dumpAtRest(service);
   for (const token of [null, '', 'x', altered, extra.token]) {
     await assertRefused('POST', '/v2/{p}/cloudbackups', unauthorized, { body, token });
     await assertRefused('GET', '/v3/{p}/volumes', [401, 'error'], { token });
@@ -301,9 +307,12 @@ test('tokens that are missing, wrong, altered or revoked are refused', async () 
 
 test('a token that expired is refused', async () => {
   await using folder = await makeTemporaryFolder();
-  await using brief = await LiveService.start({ folder: folder.path, env: { OPENVBS_TOKEN_LIFE: '1' } });
+  await using brief = await LiveService.start({
+    folder: folder.path,
+    env: { ...METRICS_ENV, OPENVBS_TOKEN_LIFE: '1' },
+  });
   const id = await brief.api.createVolume({ size: 1 });
-  const rows = dumpCatalog(brief.dataFolder);
+  const rows = await dumpAtRest(brief);
   await delay(1100);
   const body = { backup: { volume_id: id, name: 'late' } };
   const { status, body: answer, headers } = await brief.api.call('POST', '/v2/{p}/cloudbackups', { body });

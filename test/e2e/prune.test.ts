@@ -48,6 +48,8 @@ test('prune gives back what deleted backups used, and the rest restores', async 
 
   const { usage } = await ask('repository stats');
   assert.deepEqual([usage.backups.length, usage.dead_bytes], [2, 0]);
+  const { stdout: table } = await run('repository stats');
+  for (const name of ['web', 'first', 'second']) assert.match(table, new RegExp(`^[0-9a-f-]{36}  ${name} `, 'm'));
   const { usage: first } = await ask('backup stats first');
   assert(first.unique_bytes > 7 * MIB && first.unique_bytes < 7.2 * MIB, `${first.unique_bytes} unique bytes`);
   await run('backup delete first --yes');
@@ -73,4 +75,5 @@ test('prune gives back what deleted backups used, and the rest restores', async 
   assert.deepEqual([adopted.sound_count, adopted.adopted, adopted.unreadable], [1, [], []]);
   const quiet = await ask('prune');
   assert.equal(typeof quiet.report.quarantined_until, 'number');
+  assert.match((await run('prune')).stdout, /^Nothing was given back: .* prune waits until \d{4}-/);
 });

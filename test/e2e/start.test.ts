@@ -60,11 +60,18 @@ test('a port that is taken is named', async () => {
   const address = server.address();
   assert(address !== null && typeof address === 'object');
   const listen = `127.0.0.1:${address.port}`;
-  await using run = ServeRun.begin(['--data', join(temporary.path, 'data'), '--listen', listen]);
-  assert.notEqual(await run.waitForEnd(), 0);
-  assert(run.stderr.includes(listen), run.stderr);
-  assert.match(run.stderr, /in use/);
-  assert.doesNotMatch(run.stderr, /^\s+at /m, 'no stack trace');
+  const data = ['--data', join(temporary.path, 'data')];
+  for (const args of [
+    ['--listen', listen],
+    ['--listen', '127.0.0.1:0', '--metrics-listen', listen],
+  ]) {
+    await using run = ServeRun.begin([...data, ...args]);
+    assert.notEqual(await run.waitForEnd(), 0);
+    assert(run.stderr.includes(listen), run.stderr);
+    assert(run.stderr.includes(args.length === 2 ? 'listen' : 'metricsListen'), run.stderr);
+    assert.match(run.stderr, /in use/);
+    assert.doesNotMatch(run.stderr, /^\s+at /m, 'no stack trace');
+  }
 });
 
 test('a wrong passphrase and a wrong setting are refused with what to do', async () => {

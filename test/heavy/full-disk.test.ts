@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/core/bytes.ts';
 import { assertSameImage, copyImage, makeImage, noise, overwrite, runProgram } from '../support/disk-files.ts';
-import { LiveService } from '../support/live-service.ts';
+import { LiveService, METRICS_ENV } from '../support/live-service.ts';
 import { auditRepository } from '../support/repository-audit.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -20,7 +20,7 @@ test('a full disk fails the backup with its reason and harms nothing else', { sk
   await using mounts = new AsyncDisposableStack();
   await runProgram('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', dataFolder]);
   mounts.defer(async () => void (await runProgram('umount', [dataFolder])));
-  await using service = await LiveService.start({ folder: temporary.path });
+  await using service = await LiveService.start({ folder: temporary.path, env: METRICS_ENV });
   const { api } = service;
   const image = join(service.disksFolder, 'disk.img');
   const copy = join(temporary.path, 'copy.img');
@@ -51,6 +51,8 @@ test('a full disk fails the backup with its reason and harms nothing else', { sk
   await overwrite(image, 0, Buffer.alloc(32 * MIB));
   assert.equal((await api.restore(after.id, volumeId)).status, 'SUCCESS');
   await assertSameImage(image, copy);
+  // The failed backup's objects are swept after its job has ended.
+  await service.waitForRest();
   assert.deepEqual(await auditRepository(dataFolder), { unknownNames: [], missingNames: [], trashedNames: [] });
 });
 

@@ -1,4 +1,4 @@
-// kill -9 at random moments of backups by changed extents and of rollbacks, on a file system with reflinks. The seed is
+// kill -9 at random moments of backups by changed extents and of restores, on a file system with reflinks. The seed is
 // printed; OPENVBS_TEST_SEED sets it, and OPENVBS_TEST_KILLS the number of kills of each kind.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -6,14 +6,15 @@ import { describe, test } from 'node:test';
 import { GIB, MIB } from '../../src/core/bytes.ts';
 import { newSeed } from '../support/disk-files.ts';
 import { KillBench } from '../support/kill-bench.ts';
+import { readKillCount } from '../support/kill-moments.ts';
 import { makeReflinkFolder } from '../support/reflink-folder.ts';
 
-const KILL_COUNT = Number(process.env.OPENVBS_TEST_KILLS ?? 10);
+const KILL_COUNT = readKillCount(10);
 
 const reflinks = await makeReflinkFolder(12 * GIB);
 
 describe('kill -9 where disks share blocks', { skip: 'skip' in reflinks ? reflinks.skip : false }, () => {
-  test(`${KILL_COUNT} backups and ${KILL_COUNT} rollbacks are resumed, and no snapshot is left`, async (context) => {
+  test(`${KILL_COUNT} backups and ${KILL_COUNT} restores are resumed, and no snapshot is left`, async (context) => {
     assert('path' in reflinks);
     const seed = newSeed();
     context.diagnostic(`seed ${seed}`);

@@ -3,10 +3,11 @@
 import { after, before, describe, test } from 'node:test';
 import { MIB } from '../../src/core/bytes.ts';
 import { newSeed } from '../support/disk-files.ts';
+import { readKillCount } from '../support/kill-moments.ts';
 import { SnapshotKillBench } from '../support/snapshot-kill-bench.ts';
 
 const KILLS_PER_ROUND = 4;
-const ROUND_COUNT = Math.ceil(Number(process.env.OPENVBS_TEST_KILLS ?? 40) / KILLS_PER_ROUND);
+const ROUND_COUNT = Math.ceil(readKillCount(40) / KILLS_PER_ROUND);
 
 describe('kill -9 of the service at work on snapshots', () => {
   const seed = newSeed();

@@ -5,9 +5,10 @@ import { after, before, describe, test } from 'node:test';
 import { MIB } from '../../src/core/bytes.ts';
 import { newSeed } from '../support/disk-files.ts';
 import { KillBench } from '../support/kill-bench.ts';
+import { readKillCount } from '../support/kill-moments.ts';
 import type { LiveJob } from '../support/live-api.ts';
 
-const KILL_COUNT = Number(process.env.OPENVBS_TEST_KILLS ?? 25);
+const KILL_COUNT = readKillCount(25);
 const DELETION_KILL_COUNT = Math.ceil(KILL_COUNT / 3);
 
 describe('kill -9 of the service', () => {

@@ -23,7 +23,7 @@ test('a minute of random schedules loses no backup and leaves nothing behind', a
   t.diagnostic(`${seed - firstSeed} schedules from seed ${firstSeed}`);
 });
 
-for (const mutation of MUTATIONS.filter(({ isScripted, isRare }) => !isScripted && !isRare)) {
+for (const mutation of MUTATIONS.filter(({ isScripted }) => !isScripted)) {
   test(`the model notices when this is taken away: ${mutation.name}`, async (t) => {
     for (let seed = 1; seed <= MUTATION_RUN_MAX; seed += 1) {
       const { violation } = await runSchedule({ seed, mutation, profile: mutation.profile ?? 0 });

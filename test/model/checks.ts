@@ -13,7 +13,7 @@ export async function checkWorld(world: World): Promise<void> {
   const { truth, auditor, catalog } = world;
   await truth.inspect(auditor);
   const committed = catalog.query(
-    `select backup_id, attempt_id, record_sha256, is_record_trashed, is_damaged from backups
+    `select backup_id, attempt_id, record_sha256, is_record_trashed, is_damaged, status from backups
      where attempt_id is not null and deleted_at is null`,
   );
   const isTrashed = (name: string) => catalog.query('select 1 from trash where object_name = ?', name).length > 0;
@@ -21,7 +21,22 @@ export async function checkWorld(world: World): Promise<void> {
   for (const row of committed) await learn(world, row);
   for (const attempt of truth.attempts.values()) checkWhole(world, attempt);
   // A catalog that was put back may name what is gone, until the repository is adopted.
-  if (!world.isSetBack) checkCatalog(world, committed);
+  if (world.isSetBack) return;
+  checkCatalog(world, committed);
+  if (!world.hasMisread) checkMarks(world, committed);
+}
+
+/** Nothing that is sound is called damaged. */
+function checkMarks({ catalog, truth, hasLostRows }: World, committed: readonly Row[]): void {
+  for (const row of committed) {
+    const isKnownLost = hasLostRows && truth.deleted.has(row.backup_id as BackupId);
+    if (row.is_damaged === 1 && row.is_record_trashed === 0 && !isKnownLost) {
+      throw new Violation(`backup ${row.backup_id} is called damaged`);
+    }
+  }
+  if (hasLostRows) return;
+  const [pack] = catalog.query(`select pack_id from packs where bad is not null and state = 'live'`);
+  if (pack) throw new Violation(`pack ${pack.pack_id} is called damaged`);
 }
 
 /** Follows the record of a backup that is committed since the last look. */
@@ -50,9 +65,13 @@ function checkWhole(world: World, attempt: Attempt): void {
   if (lost) throw new Violation(`the record of backup ${attempt.backupId} exists, and ${describeSlot(lost)} is gone`);
 }
 
-/** The catalog lost the attempt, and has since made the backup anew, or failed: it retired the attempt's packs. */
-function isForgotten({ catalog, hasLostRows }: World, { backupId, attemptId }: Attempt): boolean {
+/**
+ * The catalog lost the attempt, and has since made the backup anew, or failed: it retired the attempt's packs. Or it
+ * lost the uses of an attempt that was under way, whose commit is refused then.
+ */
+function isForgotten({ catalog, hasLostRows }: World, { backupId, attemptId, isCommitted }: Attempt): boolean {
   if (!hasLostRows) return false;
+  if (!isCommitted) return true;
   const [row] = catalog.query('select attempt_id, job_id from backups where backup_id = ?', backupId);
   if (!row || row.attempt_id === attemptId) return false;
   const [job] = catalog.query('select status from jobs where job_id = ?', row.job_id ?? null);
@@ -80,9 +99,9 @@ function checkCatalog(world: World, committed: readonly Row[]): void {
   }
 }
 
-/** An adoption found that the backup was deleted in what the catalog has forgotten. */
+/** An adoption found that the backup was deleted in what the catalog has forgotten, or its deletion waits here too. */
 export function isKnownLost({ truth, hasLostRows }: World, row: Row, { backupId }: Attempt): boolean {
-  return hasLostRows && row.is_damaged === 1 && truth.deleted.has(backupId);
+  return hasLostRows && truth.deleted.has(backupId) && (row.is_damaged === 1 || row.status === 'deleting');
 }
 
 /** The name of the object that holds the slot now. */

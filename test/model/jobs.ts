@@ -2,12 +2,15 @@
 // src/jobs/job-runner.ts, without leases, timers and HTTP.
 import { isVbsError, VbsError } from '../../src/core/errors.ts';
 import { type BackupId, type JobId, newUuid, type ProjectId, parseUuid, type VolumeId } from '../../src/core/ids.ts';
+import type { JobClaim } from '../../src/core/ledger.ts';
 import { JOB_FAILURE_MAX } from '../../src/core/limits.ts';
+import { packIdOf } from '../../src/core/object-names.ts';
 import type { TakenJob } from '../../src/db/record-types.ts';
 import { openBackup } from '../../src/engine/backup-reader.ts';
 import { writeBackup } from '../../src/engine/backup-writer.ts';
 import { restoreBackup } from '../../src/engine/restore-writer.ts';
 import { sweepTrash } from '../../src/engine/sweep.ts';
+import { verifyBackup } from '../../src/engine/verify/verify-backup.ts';
 import { areSame } from './model-disks.ts';
 import { describe } from './truth.ts';
 import type { Process, World } from './world.ts';
@@ -22,6 +25,9 @@ const EXPECTED = [
   'EPOCH_CONFLICT',
   'OBJECT_EXISTS',
 ];
+
+/** And when something was read with a wrong bit: what depends on it is given up. */
+const EXPECTED_OF_MISREADS = ['DATA_CORRUPT', 'PRUNE_BLOCKED', 'BACKUP_DAMAGED'];
 
 class Postponed extends Error {}
 
@@ -38,6 +44,7 @@ export async function runJob(world: World, process: Process, jobId: JobId, proje
   try {
     if (taken.job.kind === 'backup') await runBackup(world, process, taken);
     else if (taken.job.kind === 'restore') await runReader(world, process, taken);
+    else if (taken.job.kind === 'verify') await runVerification(world, process, taken);
     else await runDeletion(process, taken);
   } catch (error) {
     await settle(world, process, taken, error);
@@ -55,7 +62,7 @@ async function runBackup(world: World, process: Process, { job, claim }: TakenJo
     backupId: job.backupId,
     volumeId: volume.volumeId as VolumeId,
     isIncremental: backup?.isIncrementalRequested ?? true,
-    source: world.disks.source(volume.contents),
+    source: world.disks.source(volume.contents, world.tick()),
     describe: { name: 'model', description: null, tags: [], volumeName: null, driver: 'file', createdAt: 0 },
     report: () => undefined,
     signal: new AbortController().signal,
@@ -90,6 +97,24 @@ async function runReader(world: World, process: Process, { job, claim }: TakenJo
       world.fail(`an export of backup ${backupId} gave other data than its disk had`);
     }
   }
+  await process.catalog.catalog.jobs.end(claim, { status: 'SUCCESS' }, world.tick());
+}
+
+async function runVerification(world: World, process: Process, { job, claim }: TakenJob): Promise<void> {
+  const { backupId } = job;
+  if (backupId === null) throw new Error('a verification names its backup');
+  const { isSound, damage, gaps } = await verifyBackup(process.repository, {
+    claim,
+    backupId,
+    report: () => undefined,
+    signal: new AbortController().signal,
+  });
+  const [first] = damage;
+  const { reason, objectName: object } = first ?? gaps[0] ?? { reason: 'it leads to bad slots', objectName: '' };
+  // A zombie's pin went with its job: what it reads may be gone.
+  if (!isSound && !world.isZombie()) world.noteDamage('a verification', [backupId], reason);
+  const details = { backupId, count: damage.length + gaps.length, object, offsetBytes: 0, reason };
+  if (!isSound) throw new VbsError('BACKUP_DAMAGED', details);
   await process.catalog.catalog.jobs.end(claim, { status: 'SUCCESS' }, world.tick());
 }
 
@@ -133,7 +158,28 @@ async function settle(world: World, process: Process, { job, claim, failures }: 
   }
   const outcome = { errorCode: failure.code, failReason: failure.message };
   if (job.kind === 'backup') await process.ledger.failBackup(claim, outcome, world.tick());
+  else if (job.kind === 'restore' && failure.code === 'DATA_CORRUPT')
+    await failDamaged(world, process, job, claim, failure);
   else await jobs.end(claim, { status: 'FAIL', ...outcome }, world.tick());
+}
+
+/** What a reader finds damaged is no parent any more, and nothing is taken from there. */
+async function failDamaged(
+  world: World,
+  process: Process,
+  { backupId }: TakenJob['job'],
+  claim: JobClaim,
+  failure: VbsError,
+): Promise<void> {
+  const { projectId, otherProjectId } = world;
+  await process.catalog.catalog.transactAcross([projectId, otherProjectId], async ({ jobs, backups, ledger }) => {
+    await jobs.requireClaim(claim);
+    const updatedAt = world.tick();
+    if (backupId !== null) await backups.markDamaged(backupId, { failReason: failure.message, updatedAt });
+    const packId = packIdOf(projectId, String(failure.details.object));
+    if (packId !== undefined) await ledger.distrustPack(projectId, packId);
+    await jobs.end(claim, { status: 'FAIL', errorCode: failure.code, failReason: failure.message }, updatedAt);
+  });
 }
 
 /** A commit that misses its rows; a job that is gone; a record whose attempt was forgotten keeps prune from working. */
@@ -144,9 +190,14 @@ function isOfLostRows(error: unknown): boolean {
 
 export function noteUnexpected(world: World, what: string, error: unknown): void {
   if (error instanceof Postponed) return;
-  const isExpected = error instanceof VbsError && EXPECTED.includes(error.code);
+  const isExpected =
+    error instanceof VbsError &&
+    (EXPECTED.includes(error.code) || (world.hasMisread && EXPECTED_OF_MISREADS.includes(error.code)));
   // What a zombie reads may be gone: its pins went with its job.
-  if (isExpected || world.isSetBack || world.isZombie() || (world.hasLostRows && isOfLostRows(error))) return;
+  // A record that a rebuild refused is a root that cannot be read, until the operator gives it up.
+  const isRefused = world.isRebuilt && error instanceof VbsError && error.code === 'PRUNE_BLOCKED';
+  if (isExpected || isRefused || world.isSetBack || world.isZombie() || (world.hasLostRows && isOfLostRows(error)))
+    return;
   const trace = error instanceof VbsError || !(error instanceof Error) ? '' : `\n${error.stack}`;
   world.fail(`${what} met what must not happen: ${describe(error)}${trace}`);
 }

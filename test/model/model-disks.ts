@@ -39,14 +39,18 @@ export class ModelDisks {
   readonly #devices = new Map<string, BlockDevice>();
   #lastNumber = 0;
 
+  /** A disk as it is now, for reading. */
+  descriptor(contents: Contents): DeviceDescriptor {
+    return this.#add(new ReadDevice(contents));
+  }
+
   /** A source of the disk as it is now. */
-  source(contents: Contents): VolumeSource {
-    const descriptor = this.#add(new ReadDevice(contents));
+  source(contents: Contents, frozenAt: number): VolumeSource {
     return {
-      descriptor,
+      descriptor: this.descriptor(contents),
       sizeBytes: DISK_SIZE_BYTES,
       consistency: 'snapshot',
-      frozenAt: 0,
+      frozenAt,
       async *dataExtents(range: Extent) {
         for (const place of CHUNK_PLACES) {
           const offsetBytes = place * CHUNK_SIZE_BYTES;
@@ -73,7 +77,8 @@ export class ModelDisks {
         // It is empty.
       },
       findChanges: async () => ({ isKnown: false, reason: 'this disk keeps no baseline' }),
-      dropCache: () => undefined,
+      writeBack: async () => undefined,
+      dropCache: async () => undefined,
       sync: async () => undefined,
       read: () => device.contents,
       [Symbol.asyncDispose]: async () => undefined,

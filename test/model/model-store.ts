@@ -1,5 +1,6 @@
 // Objects in memory that behave as badly as a store may: what was not answered yet may be undone by a power loss, each
-// change for itself; a call that timed out may be carried out later; a listing may lag behind.
+// change for itself; a call that timed out may be carried out later; a listing may lag behind; what is read may come
+// with a wrong bit. Several objects are deleted in two parts, and anything may happen in between.
 import { VbsError } from '../../src/core/errors.ts';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import type { ObjectInfo, ObjectName, ObjectStore, ObjectWriter } from '../../src/storage/object-store.ts';
@@ -76,22 +77,23 @@ export class ModelStore implements ObjectStore {
   async replace(name: ObjectName, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const copy = Buffer.from(bytes);
-    await this.#change('replace', [name], () => this.#set(name, copy));
+    await this.#change('replace', [[name]], () => this.#set(name, copy));
   }
 
   async get(name: ObjectName, maxBytes: number, signal?: AbortSignal): Promise<Buffer> {
-    await this.#pass('get', name);
-    return this.#objects.get(this.alias(name), maxBytes, signal);
+    const fault = await this.#pass('get', name);
+    return asRead(await this.#objects.get(this.alias(name), maxBytes, signal), fault);
   }
 
   async readRange(name: ObjectName, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Buffer> {
-    await this.#pass('readRange', name);
-    return this.#objects.readRange(this.alias(name), offsetBytes, lengthBytes, signal);
+    const fault = await this.#pass('readRange', name);
+    return asRead(await this.#objects.readRange(this.alias(name), offsetBytes, lengthBytes, signal), fault);
   }
 
   async readSuffix(name: ObjectName, lengthBytes: number, signal?: AbortSignal) {
-    await this.#pass('readSuffix', name);
-    return this.#objects.readSuffix(this.alias(name), lengthBytes, signal);
+    const fault = await this.#pass('readSuffix', name);
+    const suffix = await this.#objects.readSuffix(this.alias(name), lengthBytes, signal);
+    return { ...suffix, bytes: asRead(suffix.bytes, fault) };
   }
 
   async head(name: ObjectName, signal?: AbortSignal): Promise<ObjectInfo | undefined> {
@@ -114,8 +116,10 @@ export class ModelStore implements ObjectStore {
 
   async delete(names: readonly ObjectName[], signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    await this.#change('delete', names, async () => {
-      for (const name of names) await this.#set(name, undefined);
+    const half = Math.ceil(names.length / 2);
+    const parts = names.length > 1 ? [names.slice(0, half), names.slice(half)] : [names];
+    await this.#change('delete', parts, async (part) => {
+      for (const name of part) await this.#set(name, undefined);
     });
   }
 
@@ -137,7 +141,7 @@ export class ModelStore implements ObjectStore {
   }
 
   async #store(operation: 'put' | 'commit', name: ObjectName, bytes: Buffer): Promise<void> {
-    await this.#change(operation, [name], async () => {
+    await this.#change(operation, [[name]], async () => {
       if (!this.replacesObjects && this.#bytes.has(this.alias(name)))
         throw new VbsError('OBJECT_EXISTS', { object: name });
       await this.#set(name, bytes);
@@ -145,22 +149,31 @@ export class ModelStore implements ObjectStore {
   }
 
   /** A change is to be seen before it is answered, and sure to stay only then. */
-  async #change(operation: string, names: readonly ObjectName[], apply: () => Promise<void>): Promise<void> {
-    const name = names[0] ?? '';
-    const land = () => apply().catch(() => undefined);
-    const entering = this.#gate({ target: 'store', operation, name, phase: 'before' });
-    if (entering) {
-      const call: LateCall = { operation, names, land };
-      this.#asked.add(call);
-      const fault = await entering;
-      this.#asked.delete(call);
-      if (fault === 'timeout') this.#keepLate(operation, names, land);
-      if (fault) throw new VbsError('STORAGE_IO', { object: name, reason: `injected ${fault}` });
+  async #change(
+    operation: string,
+    parts: readonly (readonly ObjectName[])[],
+    apply: (part: readonly ObjectName[]) => Promise<void>,
+  ): Promise<void> {
+    for (const part of parts) {
+      await this.#ask({ operation, names: part, land: () => apply(part).catch(() => undefined) });
+      await apply(part);
     }
-    await apply();
+    const name = parts[0]?.[0] ?? '';
     const fault = await this.#gate({ target: 'store', operation, name, phase: 'after' });
     if (fault) throw new VbsError('STORAGE_IO', { object: name, reason: `injected ${fault}` });
-    for (const each of names) this.#unsynced.delete(this.alias(each));
+    for (const each of parts.flat()) this.#unsynced.delete(this.alias(each));
+  }
+
+  async #ask(call: LateCall): Promise<void> {
+    const { operation, names, land } = call;
+    const name = names[0] ?? '';
+    const entering = this.#gate({ target: 'store', operation, name, phase: 'before' });
+    if (!entering) return;
+    this.#asked.add(call);
+    const fault = await entering;
+    this.#asked.delete(call);
+    if (fault === 'timeout') this.#keepLate(operation, names, land);
+    if (fault) throw new VbsError('STORAGE_IO', { object: name, reason: `injected ${fault}` });
   }
 
   /** Changes that wait at their gate. */
@@ -175,9 +188,12 @@ export class ModelStore implements ObjectStore {
     }
   }
 
-  async #pass(operation: string, name: ObjectName): Promise<void> {
+  /** Answers `misread` when what is read is to come with a wrong bit. */
+  async #pass(operation: string, name: ObjectName): Promise<Fault | undefined> {
     const fault = await this.#gate({ target: 'store', operation, name, phase: 'before' });
+    if (fault === 'misread') return fault;
     if (fault) throw new VbsError('STORAGE_IO', { object: name, reason: `injected ${fault}` });
+    return undefined;
   }
 
   async #set(asked: ObjectName, bytes: Buffer | undefined): Promise<void> {
@@ -194,4 +210,12 @@ export class ModelStore implements ObjectStore {
       this.#listener.removed(name);
     }
   }
+}
+
+/** What the medium gives this time; what is stored stays as it is. */
+function asRead(bytes: Buffer, fault: Fault | undefined): Buffer {
+  if (fault !== 'misread' || bytes.length === 0) return bytes;
+  const middle = bytes.length >> 1;
+  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+  return bytes;
 }

@@ -56,6 +56,17 @@ function packRow(world: World, packId: PackId): (PackLocation & { next: string |
   );
 }
 
+/** Which rows are of jobs that nobody works on at this moment, in words of SQL. */
+function isOrphaned({ catalog, scheduler }: World): string {
+  const isRun = ({ job_id, attempt }: Row) =>
+    scheduler.actors.some(
+      ({ hasEnded, claim }) => !hasEnded && claim?.jobId === job_id && claim?.attempt === Number(attempt),
+    );
+  const open = catalog.query(`select job_id, attempt from jobs where status in ('INIT', 'RUNNING')`);
+  const orphans = open.filter((job) => !isRun(job)).map(({ job_id }) => `'${job_id}'`);
+  return `job_id in (${orphans.join(', ')})`;
+}
+
 function ignoreEpoch(repository: Repository): void {
   repository.checkEpoch = async ({ projectId }) => {
     const state = await repository.ledger.readEpoch(projectId);
@@ -146,6 +157,32 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
+    name: 'a verification pins its backup',
+    profile: 3,
+    isScripted: true,
+    ledger: (real, world) => ({
+      pinBackup: async (claim, backupId) => {
+        const pinned = await real.pinBackup(claim, backupId);
+        world.catalog.query(
+          `delete from pins where job_id in (select job_id from jobs where job_id = ? and kind = 'verify')`,
+          claim.jobId,
+        );
+        return pinned;
+      },
+    }),
+  },
+  {
+    name: 'what was condemned is not missed by a verification',
+    profile: 3,
+    isScripted: true,
+    ledger: (real) => ({
+      locatePacks: async (projectId, packIds) => {
+        const found = await real.locatePacks(projectId, packIds);
+        return found.map((pack) => ({ ...pack, condemned: null }));
+      },
+    }),
+  },
+  {
     name: 'a use keeps a pack from being condemned',
     ledger: (_real, world) => ({
       condemnSlots: (projectId, request, nowAt) =>
@@ -156,7 +193,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'condemned slots are returned with the use',
-    isRare: true,
+    profile: 3,
     ledger: (real) => ({
       usePack: async (claim, packId) => {
         const use = await real.usePack(claim, packId);
@@ -273,21 +310,26 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'packs belong to the job and outlive an attempt',
-    isRare: true,
+    name: 'pins, uses and packs belong to the job and outlive an attempt',
     profile: 1,
+    isScripted: true,
     ledger: (_real, world) => ({
+      takeForDeletion: (claim, backupId) =>
+        atomically(world, (ledger) =>
+          without(world, 'pins', isOrphaned(world), () => ledger.takeForDeletion(claim, backupId)),
+        ),
       condemnSlots: (projectId, request, nowAt) =>
         atomically(world, (ledger) => {
-          const orphans = world.catalog.query(
-            `select pack_id from packs where state = 'writing'
-             and job_id in (select job_id from jobs where status = 'INIT')`,
-          );
-          for (const { pack_id: packId } of orphans) {
-            const location = packRow(world, packId as PackId);
+          const orphaned = isOrphaned(world);
+          for (const { pack_id } of world.catalog.query(
+            `select * from packs where state = 'writing' and ${orphaned}`,
+          )) {
+            const location = packRow(world, pack_id as PackId);
             if (location) trash(world, packObjectName(projectId, location));
           }
-          return ledger.condemnSlots(projectId, request, nowAt);
+          return without(world, 'pins', orphaned, () =>
+            without(world, 'uses', orphaned, () => ledger.condemnSlots(projectId, request, nowAt)),
+          );
         }),
     }),
   },
@@ -330,26 +372,35 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'records are deleted first, and confirmed',
-    isRare: true,
-    profile: 1,
-    ledger: (real, world) => ({
-      listTrash: async (projectId, limit, nowAt) => {
-        const due = nowAt - 24 * 3600 * 1000;
-        // A gate as before.
-        await real.listTrash(projectId, limit, nowAt);
-        return world.catalog
-          .query('select * from trash where project_id = ? order by trash_id desc', projectId)
-          .filter((row) => row.deleted_at === null || Number(row.deleted_at) <= due)
-          .map((row) => ({ trashId: Number(row.trash_id), projectId, objectName: String(row.object_name) }));
-      },
-      listRoots: async (projectId) => (await real.listRoots(projectId)).filter((root) => !root.isBeingDeleted),
-      condemnSlots: (projectId, request, nowAt) =>
-        atomically(world, async (ledger) => {
-          const going = (await ledger.listRoots(projectId)).filter((root) => root.isBeingDeleted);
-          const markedAttemptIds = new Set([...request.markedAttemptIds, ...going.map((root) => root.attemptId)]);
-          return ledger.condemnSlots(projectId, { ...request, markedAttemptIds }, nowAt);
-        }),
-    }),
+    profile: 3,
+    // From the chunks up, so that nothing is forgotten: a deletion ends with its record in the trash, and the record
+    // goes after what it led to.
+    ledger: (real, world) => {
+      const ripe = new Set<number>();
+      return {
+        finishDeletion: (claim, backupId, endedAt) =>
+          atomically(world, (ledger) =>
+            without(world, 'trash', 'is_record = 1', () => ledger.finishDeletion(claim, backupId, endedAt)),
+          ),
+        // A prune has condemned and swept by then.
+        dropCompactions: async (projectId) => {
+          await real.dropCompactions(projectId);
+          const records = world.catalog.query('select trash_id from trash where is_record = 1');
+          for (const row of records) ripe.add(Number(row.trash_id));
+        },
+        listTrash: async (projectId, limit, nowAt) => {
+          const due = nowAt - 24 * 3600 * 1000;
+          // A gate as before.
+          await real.listTrash(projectId, limit, nowAt);
+          return world.catalog
+            .query('select * from trash where project_id = ? order by is_record, trash_id', projectId)
+            .filter((row) => row.deleted_at === null || Number(row.deleted_at) <= due)
+            .map((row) => ({ ...row, trashId: Number(row.trash_id) }) as Row & { readonly trashId: number })
+            .filter((row) => row.is_record === 0 || ripe.has(row.trashId))
+            .map(({ trashId, object_name }) => ({ trashId, projectId, objectName: String(object_name) }));
+        },
+      };
+    },
   },
   {
     name: 'everything is deleted a second time',
@@ -388,6 +439,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the fence',
+    profile: { weights: { backup: 8, 'full-backup': 2, delete: 2, prune: 4, 'take-over': 10 } },
     ledger: (real, world) => ({
       reservePacks: (claim, packs) =>
         atomically(world, async (ledger) => {

@@ -3,36 +3,14 @@
 import type { BackupId, JobId } from '../../src/core/ids.ts';
 import { runJob } from './jobs.ts';
 import { CHUNK_PLACES, contentCount } from './model-disks.ts';
+import { type Operation, PROFILES, type Profile } from './profiles.ts';
 import { Random } from './random.ts';
-import type { Actor, Fault, Waiting } from './scheduler.ts';
+import { rebuild } from './rebuild.ts';
+import type { Actor, Call, Fault, Waiting } from './scheduler.ts';
 import { settleWorld } from './settle-world.ts';
 import { isRecord } from './truth.ts';
-import { adopt, prune, sweep } from './upkeep.ts';
+import { adopt, check, prune, repair, scrub, sweep } from './upkeep.ts';
 import { type Mutation, type Process, World } from './world.ts';
-
-export const OPERATIONS = [
-  'backup',
-  'full-backup',
-  'read',
-  'read-shared',
-  'delete',
-  'prune',
-  'sweep',
-  'take-over',
-  'crash',
-  'power-loss',
-  'fault',
-  'late-call',
-  'copy-catalog',
-  'set-back',
-  'fail-over',
-  'adopt',
-  'listing-lag',
-  'reset-status',
-  'an-hour',
-  'a-day',
-] as const;
-export type Operation = (typeof OPERATIONS)[number];
 
 /** At this step this is asked for; `choice` decides of which volume, backup, process. */
 export type PlanItem = { readonly at: number; readonly operation: Operation; readonly choice: number };
@@ -40,8 +18,8 @@ export type PlanItem = { readonly at: number; readonly operation: Operation; rea
 export type ScheduleOptions = {
   readonly seed: number;
   readonly mutation?: Mutation | undefined;
-  /** Of PROFILES; absent: drawn from the seed. */
-  readonly profile?: number | undefined;
+  /** One of PROFILES or another one; absent: drawn from the seed. */
+  readonly profile?: number | Profile | undefined;
   /** Absent: drawn from the seed. */
   readonly plan?: readonly PlanItem[] | undefined;
   /** Told of everything that happens. */
@@ -54,66 +32,21 @@ export type Outcome = {
   readonly violation: string | undefined;
 };
 
-/** How a schedule is made up: what is frequent in it. */
-const PROFILES: readonly { readonly share: number; readonly weights: Partial<Record<Operation, number>> }[] = [
-  {
-    share: 5,
-    weights: { backup: 8, 'full-backup': 3, read: 3, 'read-shared': 2, delete: 6, prune: 7, sweep: 1, 'take-over': 3 },
-  },
-  {
-    share: 3,
-    weights: {
-      backup: 8,
-      'full-backup': 2,
-      read: 1,
-      'read-shared': 1,
-      delete: 4,
-      prune: 5,
-      'take-over': 2,
-      crash: 3,
-      'power-loss': 2,
-      fault: 7,
-      'late-call': 3,
-      'reset-status': 2,
-      'an-hour': 1,
-      'a-day': 1,
-    },
-  },
-  {
-    share: 2,
-    weights: {
-      backup: 8,
-      'full-backup': 2,
-      read: 1,
-      delete: 4,
-      prune: 5,
-      'take-over': 1,
-      crash: 1,
-      'late-call': 1,
-      'copy-catalog': 3,
-      'set-back': 1.5,
-      'fail-over': 2,
-      adopt: 1.5,
-      'listing-lag': 1,
-      'a-day': 0.5,
-    },
-  },
-];
-
 /** Steps over which the plan is spread; what is under way then goes on until it ends. */
 const PLAN_STEPS = 300;
 const POLL_STEPS = 12;
 const PROCESS_COUNT = 2;
 const VOLUME_COUNT = 2;
 
-export function drawPlan(random: Random, wanted?: number): PlanItem[] {
-  const drawn = random.weighted(PROFILES.map((each) => [each.share, each] as const));
-  const profile = PROFILES[wanted ?? -1] ?? drawn ?? { weights: { backup: 1 } };
+export function drawPlan(random: Random, wanted?: number | Profile): PlanItem[] {
+  const drawn = random.weighted(PROFILES.map((each) => [each.share ?? 0, each] as const));
+  const known = typeof wanted === 'number' ? PROFILES[wanted] : wanted;
+  const profile = known ?? drawn ?? { weights: { backup: 1 } };
   // The cast: the keys of the weights are operations.
   const choices = Object.entries(profile.weights).map(([name, weight]) => [weight, name as Operation] as const);
   const count = 5 + random.below(12);
   const items = Array.from({ length: count }, () => ({
-    at: random.below(PLAN_STEPS),
+    at: random.below(profile.steps ?? PLAN_STEPS),
     operation: random.weighted(choices) ?? 'backup',
     choice: random.next(),
   }));
@@ -149,6 +82,10 @@ class Schedule {
   readonly #patience: number;
   #last: Actor | undefined;
   #faults: Fault[] = [];
+  /** What was refused to whom: a moment's trouble is over at the next try. */
+  readonly #refused = new Set<string>();
+  /** Of each volume. */
+  readonly #earlier: Map<number, number>[][] = [];
   #copy: Uint8Array | undefined;
   #recent: Uint8Array | undefined;
   #adoption: Actor | undefined;
@@ -168,7 +105,10 @@ class Schedule {
     const world = await World.create({ seed, mutation, packTargetBytes });
     while (world.processes.length < PROCESS_COUNT) await world.startProcess();
     const schedule = new Schedule(world, random, options, plan);
-    for (let i = 0; i < VOLUME_COUNT; i += 1) world.addVolume(schedule.#drawContents());
+    for (let i = 0; i < VOLUME_COUNT; i += 1) {
+      world.addVolume(schedule.#drawContents());
+      schedule.#earlier.push([]);
+    }
     return schedule;
   }
 
@@ -215,15 +155,26 @@ class Schedule {
     const { actor, call } = waiting;
     this.#last = actor;
     let fault: Fault | undefined;
-    if (this.#faults.length > 0 && this.#random.oneIn(6)) {
-      const wanted = this.#faults.pop();
-      // Late calls and lost answers are of changes; a read is simply refused.
-      fault = call.phase === 'after' ? 'lost-answer' : isChange(call.operation) ? wanted : 'refuse';
-    }
+    if (this.#faults.length > 0 && this.#random.oneIn(6)) fault = this.#takeFault(waiting);
     this.#trace(
       `${actor.name}: ${call.target} ${call.operation} ${call.name} ${call.phase}${fault ? ` ${fault}` : ''}`,
     );
     await this.world.scheduler.open(waiting, fault);
+  }
+
+  #takeFault({ actor, call }: Waiting): Fault | undefined {
+    const wanted = this.#faults.at(-1);
+    const trial = `${actor.name} ${call.operation} ${call.name}`;
+    if (wanted === 'misread' ? !isMisread(call) : this.#refused.has(trial)) return undefined;
+    this.#faults.pop();
+    if (wanted === 'misread') {
+      this.world.hasMisread = true;
+      return wanted;
+    }
+    this.#refused.add(trial);
+    // Late calls and lost answers are of changes; a read is simply refused.
+    if (call.phase === 'after') return 'lost-answer';
+    return isChange(call.operation) ? wanted : 'refuse';
   }
 
   async #carryOut({ operation, choice }: PlanItem): Promise<void> {
@@ -235,7 +186,7 @@ class Schedule {
       case 'full-backup': {
         const volume = pick(world.volumes);
         if (!volume) return;
-        volume.contents = this.#drawContents(volume.contents);
+        volume.contents = this.#changeContents(world.volumes.indexOf(volume), volume.contents);
         const { jobId } = await world.queueBackup(volume, operation === 'backup');
         await this.#run(jobId);
         return;
@@ -243,7 +194,12 @@ class Schedule {
       case 'read':
       case 'read-shared': {
         const backupId = pick(this.#restorable());
-        if (backupId) await this.#run(await world.queueReader(backupId, operation === 'read-shared'));
+        if (backupId) await this.#run(await world.queueReader(backupId, { isShared: operation === 'read-shared' }));
+        return;
+      }
+      case 'verify': {
+        const backupId = pick(this.#restorable());
+        if (backupId) await this.#run(await world.queueReader(backupId, { kind: 'verify' }));
         return;
       }
       case 'delete': {
@@ -258,6 +214,15 @@ class Schedule {
         return;
       case 'sweep':
         await this.#spawn('sweep', (process) => sweep(world, process));
+        return;
+      case 'check':
+        await this.#spawn('check', (process) => check(world, process, choice % 3 === 0 ? 0.3 : 1), true);
+        return;
+      case 'repair':
+        await this.#spawn('repair', (process) => repair(world, process), true);
+        return;
+      case 'scrub':
+        await this.#spawn('scrub', (process) => scrub(world, process), true);
         return;
       case 'take-over': {
         const job = pick(world.openJobs().filter(({ status }) => status === 'RUNNING'));
@@ -289,6 +254,9 @@ class Schedule {
       case 'fault':
         this.#faults.push(choice % 2 === 0 ? 'refuse' : 'timeout');
         return;
+      case 'misread':
+        this.#faults.push('misread');
+        return;
       case 'late-call':
         await world.store.late.splice(choice % Math.max(1, world.store.late.length), 1)[0]?.land();
         return;
@@ -313,6 +281,9 @@ class Schedule {
         await this.#restart();
         for (const call of world.store.late.splice(0)) await call.land();
         this.#adoption = await this.#spawn('adopt', (process) => adopt(world, process));
+        return;
+      case 'rebuild':
+        await this.#rebuild(choice);
         return;
       case 'listing-lag':
         // Records that are there and not listed yet: an adoption may miss them, and prune waits a week after it.
@@ -340,8 +311,34 @@ class Schedule {
     }
   }
 
+  /** The catalog is gone, and with it all who worked with it; what they had asked of the store is waited for. */
+  async #rebuild(choice: number): Promise<void> {
+    const { world } = this;
+    for (const process of world.processes) if (process.isAlive) world.killProcess(process);
+    for (const call of world.store.late.splice(0)) await call.land();
+    // Listings may lack records that are there: nothing is condemned for a week.
+    const [hidden] = choice % 3 === 0 ? this.#restorable().slice(-1) : [];
+    for (const name of world.store.names) if (hidden && name.includes(hidden)) world.store.unlisted.add(name);
+    const lost = await rebuild(world, this.#random, this.#trace);
+    if (world.violation) return;
+    this.#copy = undefined;
+    this.#recent = undefined;
+    await this.#restart();
+    if (choice % 2 === 0) return;
+    // Somebody starts a server on the lost catalog all the same.
+    const zombie = await world.startProcess(lost);
+    for (const [name, work] of [['prune', prune] as const, ['sweep', sweep] as const]) {
+      world.scheduler.spawn(`${name} @${zombie.id}`, zombie.id, () => work(world, zombie));
+    }
+    for (const { jobId, projectId, kind } of world.openJobs(lost)) {
+      const name = `${kind} ${jobId.slice(0, 4)} @${zombie.id}`;
+      world.scheduler.spawn(name, zombie.id, () => runJob(world, zombie, jobId, projectId));
+    }
+    await world.scheduler.settle();
+  }
+
   async #restart(): Promise<void> {
-    for (const process of this.#processes()) this.world.killProcess(process);
+    for (const process of this.world.processes) if (process.isAlive) this.world.killProcess(process);
     while (this.#processes().length < PROCESS_COUNT) await this.world.startProcess();
   }
 
@@ -351,7 +348,8 @@ class Schedule {
     if (canFailOver && !this.world.isSetBack) this.#recent = this.world.catalog.copy();
     for (const { jobId } of this.world.openJobs()) {
       const isRun = (this.#runners.get(jobId) ?? []).some((actor) => !actor.hasEnded && !this.#slow.has(actor));
-      if (!isRun) await this.#run(jobId);
+      // Until the lease of whoever ran it has ended, nobody takes it.
+      if (!isRun && this.#random.oneIn(2)) await this.#run(jobId);
     }
   }
 
@@ -374,7 +372,7 @@ class Schedule {
   }
 
   #processes(): Process[] {
-    return this.world.processes.filter((process) => process.isAlive);
+    return this.world.processes.filter(({ isAlive, catalog }) => isAlive && catalog === this.world.catalog);
   }
 
   #restorable(): BackupId[] {
@@ -383,6 +381,15 @@ class Schedule {
        and status in ('available', 'error') order by created_at`,
     );
     return rows.map((row) => row.backup_id as BackupId);
+  }
+
+  /** Sometimes a disk is put back to what it once was: what died with its backups is wanted again. */
+  #changeContents(volumeNumber: number, before: ReadonlyMap<number, number>): Map<number, number> {
+    const earlier = this.#earlier[volumeNumber] ?? [];
+    const contents =
+      earlier.length > 0 && this.#random.oneIn(3) ? new Map(this.#random.pick(earlier)) : this.#drawContents(before);
+    earlier.push(new Map(before));
+    return contents;
   }
 
   /** Changes a place or two; sometimes a disk gets the contents of another one. */
@@ -401,4 +408,10 @@ class Schedule {
 
 function isChange(operation: string): boolean {
   return ['put', 'commit', 'replace', 'delete'].includes(operation);
+}
+
+/** Packs and records: keys and the epoch are small, and a bit of theirs that is wrong ends the work at once. */
+function isMisread({ target, operation, name, phase }: Call): boolean {
+  const isRead = ['get', 'readRange', 'readSuffix'].includes(operation);
+  return target === 'store' && phase === 'before' && isRead && /\/(packs|pages|backups)\//.test(name);
 }

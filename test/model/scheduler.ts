@@ -16,7 +16,7 @@ export type Call = {
 };
 
 /** What becomes of a call besides being carried out; each gate says which it knows. */
-export type Fault = 'refuse' | 'timeout' | 'lost-answer';
+export type Fault = 'refuse' | 'timeout' | 'lost-answer' | 'misread';
 
 export class Actor {
   readonly name: string;

@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import type { BackupId, JobId, ProjectId } from '../../src/core/ids.ts';
 import { runJob } from './jobs.ts';
 import { CHUNK_PLACES, type Contents } from './model-disks.ts';
+import { Random } from './random.ts';
+import { rebuild } from './rebuild.ts';
 import type { Actor, Call, Fault } from './scheduler.ts';
 import { settleWorld } from './settle-world.ts';
-import { adopt, prune, sweep } from './upkeep.ts';
+import { adopt, check, prune, repair, sweep } from './upkeep.ts';
 import { type Mutation, type Process, type Volume, World } from './world.ts';
 
 /** A backup, restore or deletion under way. */
@@ -55,10 +57,12 @@ export class Script {
     return { ...ids, actor: await this.run(ids.jobId, options.on) };
   }
 
-  async startReader(backupId: BackupId, options: { isShared?: boolean; on?: number } = {}): Promise<Running> {
-    const isShared = options.isShared ?? false;
-    const jobId = await this.world.queueReader(backupId, isShared);
-    const projectId = isShared ? this.world.otherProjectId : this.world.projectId;
+  async startReader(
+    backupId: BackupId,
+    options: { isShared?: boolean; kind?: 'verify'; on?: number } = {},
+  ): Promise<Running> {
+    const jobId = await this.world.queueReader(backupId, options);
+    const projectId = options.isShared ? this.world.otherProjectId : this.world.projectId;
     return { backupId, jobId, actor: await this.run(jobId, options.on, projectId) };
   }
 
@@ -80,8 +84,25 @@ export class Script {
     return this.#spawn('sweep', on, (process) => sweep(this.world, process));
   }
 
+  startCheck(on = 0): Promise<Actor> {
+    return this.#spawn('check', on, (process) => check(this.world, process));
+  }
+
+  startRepair(on = 0): Promise<Actor> {
+    return this.#spawn('repair', on, (process) => repair(this.world, process));
+  }
+
   startAdoption(on = 0): Promise<Actor> {
     return this.#spawn('adoption', on, (process) => adopt(this.world, process));
+  }
+
+  /** The catalog is lost and made anew, by one try. */
+  async rebuild(): Promise<void> {
+    for (const process of this.world.processes) if (process.isAlive) this.world.killProcess(process);
+    const once = new Random(1);
+    once.oneIn = () => false;
+    await rebuild(this.world, once);
+    this.#throwViolation();
   }
 
   /** A whole backup of the disk as it is. */
@@ -108,6 +129,16 @@ export class Script {
       assert(next, `${actor.name} ended before it came there`);
       await this.#open(next);
     }
+  }
+
+  /** Lets this actor alone go on until such an object was read; false when it ends before. */
+  async passRead(actor: Actor, name: RegExp): Promise<boolean> {
+    for (let next = this.#waitingOf(actor)[0]; next; next = this.#waitingOf(actor)[0]) {
+      await this.#open(next);
+      if (next.call.target === 'store' && next.call.operation.startsWith('read') && name.test(next.call.name))
+        return true;
+    }
+    return false;
   }
 
   /** Lets this actor alone go on to its end. */

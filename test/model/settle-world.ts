@@ -5,7 +5,7 @@ import type { BackupId, ObjectId, PackId } from '../../src/core/ids.ts';
 import { epochName, packObjectName, projectKeyName, recordName } from '../../src/core/object-names.ts';
 import { runJob } from './jobs.ts';
 import type { Actor } from './scheduler.ts';
-import { adopt, prune, sweep } from './upkeep.ts';
+import { adopt, check, prune, repair, scrub, sweep } from './upkeep.ts';
 import type { Process, World } from './world.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -31,20 +31,26 @@ export async function settleWorld(world: World, options: { reads: boolean; trace
   if (world.store.unlisted.size > 0) await alone(world, trace, 'early prune', () => prune(world, process));
   world.store.unlisted.clear();
   // Prune tells of records that the catalog does not know: the operator has them adopted.
-  if (world.hasLostRows) await alone(world, trace, 'adoption', () => adopt(world, process));
+  if (world.hasLostRows || world.isRebuilt) await alone(world, trace, 'adoption', () => adopt(world, process));
   // An adoption keeps prune from condemning for a week; every name is deleted a second time a day after the first.
   world.pass(8 * DAY_MS);
-  if (world.hasLostRows) {
+  if (world.hasLostRows || world.isRebuilt) {
     await giveUpForgotten(world, process);
     await deleteLost(world);
     await finishJobs(world, process, trace);
   }
+  // Of two versions of a pack that a rebuild found, one goes when the other was read as a whole.
+  if (world.isRebuilt) await alone(world, trace, 'scrub', () => scrub(world, process));
+  // What was called damaged by mistake is looked at again; from here on nothing may be.
+  if (world.hasMisread) await alone(world, trace, 'repair', () => repair(world, process));
+  world.hasMisread = false;
   for (let round = 0; !world.violation && round < 2; round += 1) {
     await alone(world, trace, 'prune', () => prune(world, process));
     await alone(world, trace, 'sweep', () => sweep(world, process));
     world.pass(2 * DAY_MS);
   }
   await alone(world, trace, 'sweep', () => sweep(world, process));
+  if (!world.violation && reads) await alone(world, trace, 'check', () => check(world, process));
   if (!world.violation && reads) await readAll(world, process, trace);
   if (!world.violation) checkRest(world);
 }
@@ -97,9 +103,13 @@ async function finishJobs(world: World, process: Process, trace: Trace): Promise
 }
 
 /** What an operator does about records that lead to nothing, and that the catalog does not know. */
-async function giveUpForgotten({ truth, scheduler, projectId }: World, { ledger }: Process): Promise<void> {
+async function giveUpForgotten(world: World, { ledger }: Process): Promise<void> {
+  const { truth, scheduler, projectId } = world;
+  const committedOf = new Map(committed(world).map((row) => [row.backup_id, row.attempt_id]));
   for (const attempt of truth.attempts.values()) {
-    const isLost = !attempt.slots || truth.findLost(attempt) !== undefined;
+    // Of several attempts of a backup a rebuild takes the newest; when that was deleted, the others are still refused.
+    const isRefused = world.isRebuilt && committedOf.get(attempt.backupId) !== attempt.attemptId;
+    const isLost = !attempt.slots || truth.findLost(attempt) !== undefined || isRefused;
     if (truth.hasRecord(attempt) && isLost) await scheduler.aside(() => ledger.giveUpRecord(projectId, attempt));
   }
 }
@@ -116,7 +126,7 @@ async function deleteLost(world: World): Promise<void> {
 async function readAll(world: World, process: Process, trace: Trace): Promise<void> {
   for (const { backup_id: id } of committed(world)) {
     // The cast: the row was entered under a typed id.
-    const jobId = await world.queueReader(id as BackupId, false);
+    const jobId = await world.queueReader(id as BackupId);
     await alone(world, trace, 'reader', () => runJob(world, process, jobId, world.projectId));
     const [job] = world.catalog.query('select status, fail_reason from jobs where job_id = ?', jobId);
     if (job?.status !== 'SUCCESS') world.fail(`backup ${id} cannot be read: ${job?.fail_reason}`);
@@ -149,7 +159,11 @@ function checkRest(world: World): void {
   for (const name of expected) if (!store.has(name)) world.fail(`${name} is missing at the end`);
   // A catalog that lost rows does not know what they named: such objects are reported, never deleted on sight.
   if (world.hasLostRows) return;
-  for (const name of store.names) if (!expected.has(name)) world.fail(`${name} is left, and nobody needs it`);
+  for (const name of store.names) {
+    // What cannot be opened gets no row from a rebuild, and is reported too.
+    if (expected.has(name) || (world.isRebuilt && truth.isCutShort(name))) continue;
+    world.fail(`${name} is left, and nobody needs it`);
+  }
   const [trash] = catalog.query('select object_name from trash');
   if (trash) world.fail(`${trash.object_name} is in the trash for ever`);
 }

@@ -9,7 +9,7 @@ import { CHUNK_SIZE_BYTES, PAGE_ENTRY_COUNT } from '../../src/core/limits.ts';
 import { packObjectName, recordName } from '../../src/core/object-names.ts';
 import { addressAt } from '../../src/engine/format/page-format.ts';
 import { ManifestReader } from '../../src/engine/manifest-reader.ts';
-import type { PackIndex } from '../../src/engine/pack/pack-index.ts';
+import { type PackIndex, readPackIndex } from '../../src/engine/pack/pack-index.ts';
 import { collectUnsealed } from '../../src/engine/pipeline/segment-work.ts';
 import type { Repository } from '../../src/engine/repository.ts';
 import { CHUNK_PLACES, type Contents, contentDigests } from './model-disks.ts';
@@ -107,13 +107,15 @@ export class Truth {
       // The casts: the name was made from typed ids.
       const ids = { packId: packId as PackId, objectId: objectId as ObjectId };
       const location: PackLocation = { ...ids, kind: folder === 'packs' ? 'data' : 'page' };
-      // A power loss may bring back what had been there: it is not opened twice.
-      const pack = this.#opened.get(name) ?? {
+      // A power loss may bring back what had been there: it is not opened twice. It may cut it short too.
+      const version = `${name} ${this.#store.bytesOf(name)?.length}`;
+      const pack = this.#opened.get(version) ?? {
         ...location,
         objectName: name,
-        index: await this.#open(auditor, () => auditor.packIndex(project, location)),
+        // Not from memory: there it may be as it was before it was cut short.
+        index: await this.#open(auditor, () => readPackIndex(auditor.store, project.keys, project, location)),
       };
-      if (pack.index) this.#opened.set(name, pack);
+      if (pack.index) this.#opened.set(version, pack);
       const versions = this.#packs.get(location.packId) ?? new Map<string, StoredPack>();
       this.#packs.set(location.packId, versions.set(name, pack));
     }
@@ -144,6 +146,14 @@ export class Truth {
 
   versionNamed(pack: PackLocation): StoredPack | undefined {
     return this.#packs.get(pack.packId)?.get(packObjectName(this.projectId, pack));
+  }
+
+  /** It was cut short by a power loss: nobody can open it. */
+  isCutShort(name: string): boolean {
+    const [, , packId] = PACK_NAME.exec(name) ?? [];
+    // The cast: the name was made from a typed id.
+    const pack = packId === undefined ? undefined : this.#packs.get(packId as PackId)?.get(name);
+    return pack !== undefined && !pack.index;
   }
 
   /** Rows of packs made up from what is stored: the ledger of somebody who has lost the catalog. */

@@ -14,29 +14,28 @@ import type { JobClaim } from '../../src/core/ledger.ts';
 import type { JobKind } from '../../src/core/model.ts';
 import type { Clock, Logger } from '../../src/core/ports.ts';
 import type { LedgerRecords } from '../../src/db/ledger-records.ts';
-import { type EngineLedger, Repository } from '../../src/engine/repository.ts';
+import { type EngineLedger, Repository, type RepositoryDeps } from '../../src/engine/repository.ts';
 import { checkWorld } from './checks.ts';
 import { InlinePipeline } from './inline-pipeline.ts';
 import { ModelCatalog } from './model-catalog.ts';
 import { type Contents, ModelDisks } from './model-disks.ts';
 import { ModelStore } from './model-store.ts';
+import type { Profile } from './profiles.ts';
 import { Random } from './random.ts';
 import { type Actor, Scheduler } from './scheduler.ts';
 import { drawFrom } from './seeded-crypto.ts';
 import { describe, isRecord, Truth, Violation } from './truth.ts';
 
-const PASSPHRASE = 'a passphrase of the model';
+export const PASSPHRASE = 'a passphrase of the model';
 const START_AT = Date.UTC(2026, 0, 5, 9);
 
 /** What the model takes away from the program, to see that it is missed. */
 export type Mutation = {
   readonly name: string;
-  /** The profile of schedules in which it matters most; absent: the first. */
-  readonly profile?: number;
+  /** In what schedules it matters most; absent: the first of PROFILES. */
+  readonly profile?: number | Profile;
   /** Too rare for chance: test/property/model-design-review.test.ts goes there step by step. */
   readonly isScripted?: boolean;
-  /** Chance needs hundreds of schedules to show it: only `run.ts mutations` looks for it. */
-  readonly isRare?: boolean;
   /** Methods of the ledger, as the engine and the jobs see it, to be used instead of the real ones. */
   ledger?(real: LedgerRecords, world: World): Partial<LedgerRecords>;
   repository?(repository: Repository, world: World): void;
@@ -83,12 +82,17 @@ export class World {
   readonly #options: WorldOptions;
   readonly #jobs = new Map<string, Contents>();
   #catalog: ModelCatalog | undefined;
+  readonly #lostCatalogs: ModelCatalog[] = [];
   #auditor: Repository | undefined;
   #nowAt = START_AT;
   /** The catalog was put back to before a sweep: it may name what is gone, until the repository is adopted. */
   isSetBack = false;
   /** A catalog lost transactions at some time: objects may be there that no row names. */
   hasLostRows = false;
+  /** The catalog was made anew from the repository: records that it refused wait for the operator. */
+  isRebuilt = false;
+  /** Something was read with a wrong bit: what is sound may be called damaged, until it is looked at again. */
+  hasMisread = false;
   /** The first thing that was found wrong. */
   violation: Violation | undefined;
   #checkedChange = -1;
@@ -221,13 +225,17 @@ export class World {
   }
 
   /** Enters a job that reads a backup, perhaps of a project that it is shared with: that has its pin at once. */
-  queueReader(backupId: BackupId, isShared: boolean, catalog: ModelCatalog = this.catalog): Promise<JobId> {
+  queueReader(
+    backupId: BackupId,
+    { isShared = false, kind = 'restore' }: { isShared?: boolean; kind?: 'restore' | 'verify' } = {},
+    catalog: ModelCatalog = this.catalog,
+  ): Promise<JobId> {
     const projectId = isShared ? this.otherProjectId : this.projectId;
     const jobId = newUuid<JobId>();
     return this.scheduler.aside(async () => {
       const createdAt = this.tick();
       await catalog.catalog.transactAcross([this.projectId, this.otherProjectId], async ({ jobs, ledger }) => {
-        await jobs.insert({ jobId, projectId, backupId, kind: 'restore', createdAt });
+        await jobs.insert({ jobId, projectId, backupId, kind, createdAt });
         if (isShared) await ledger.pinForJob(jobId, { backupId, projectId: this.projectId });
       });
       return jobId;
@@ -278,6 +286,17 @@ export class World {
     return job?.status !== 'RUNNING' || job.attempt !== claim.attempt;
   }
 
+  /**
+   * Somebody calls something damaged: of these backups, as far as is known. A catalog that lost rows may name backups
+   * that were deleted.
+   */
+  noteDamage(who: string, backupIds: readonly BackupId[] | undefined, reason: string): void {
+    if (this.isSetBack || this.hasMisread) return;
+    const isLost = (backupId: BackupId) => this.hasLostRows && this.truth.deleted.has(backupId);
+    if (backupIds ? backupIds.every(isLost) : this.hasLostRows) return;
+    this.fail(`${who} calls sound data damaged: ${backupIds?.join(' ') ?? ''} ${reason}`);
+  }
+
   fail(reason: string): void {
     this.violation ??= new Violation(reason);
   }
@@ -306,9 +325,31 @@ export class World {
     this.isSetBack = await this.scheduler.aside(() => this.#isAhead());
   }
 
+  /** A catalog that was rebuilt takes the place of one that is lost. Processes that have that one are none of ours. */
+  async replaceCatalog(catalog: ModelCatalog): Promise<void> {
+    this.#lostCatalogs.push(this.catalog);
+    this.#catalog = catalog;
+    this.#checkedChange = -1;
+    this.isRebuilt = true;
+    // It has nothing in the repository, so its operator makes it anew.
+    const createdAt = this.tick();
+    const { otherProjectId: projectId } = this;
+    const project = { projectId, name: projectId, domainId: 'default', description: '', createdAt };
+    if (!(await catalog.catalog.projects.get(projectId))) await catalog.catalog.projects.insert(project);
+    this.#auditor = await this.#openAuditor();
+  }
+
   close(): void {
     for (const actor of this.scheduler.actors) this.scheduler.kill(actor);
-    this.catalog.close();
+    for (const catalog of [this.catalog, ...this.#lostCatalogs]) catalog.close();
+  }
+
+  /** All that a repository is opened with but its ledger. */
+  repositoryDeps(): Omit<RepositoryDeps, 'ledger'> {
+    const { store, clock } = this;
+    const workers = new InlinePipeline((descriptor) => this.disks.open(descriptor));
+    const packTargetBytes = this.#options.packTargetBytes ?? 600;
+    return { store, workers, clock, logger: this.#logger, packTargetBytes };
   }
 
   /** The record of a backup that nobody asked to delete goes only when the catalog knows that it is of no use. */
@@ -335,10 +376,7 @@ export class World {
   }
 
   #openRepository(ledger: EngineLedger): Promise<Repository> {
-    const { store, clock } = this;
-    const workers = new InlinePipeline((descriptor) => this.disks.open(descriptor));
-    const packTargetBytes = this.#options.packTargetBytes ?? 600;
-    return Repository.open({ store, ledger, workers, clock, logger: this.#logger, packTargetBytes }, PASSPHRASE);
+    return Repository.open({ ...this.repositoryDeps(), ledger }, PASSPHRASE);
   }
 
   async #openAuditor(): Promise<Repository> {
@@ -373,7 +411,8 @@ export class World {
     info: () => undefined,
     warn: () => undefined,
     error: ({ err }, message) => {
-      if (!this.isSetBack && !this.isZombie()) this.fail(`damage was reported: ${message}: ${describe(err)}`);
+      if (!this.isSetBack && !this.isZombie() && !this.hasMisread)
+        this.fail(`damage was reported: ${message}: ${describe(err)}`);
     },
   };
 }

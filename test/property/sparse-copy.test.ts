@@ -9,6 +9,7 @@ import { findDataExtents } from '../../src/volumes/data-extents.ts';
 import { copyDisk } from '../../src/volumes/sparse-copy.ts';
 import { loadSystemCalls, portable, type SystemCalls } from '../../src/volumes/system-calls.ts';
 import type { VolumeSource } from '../../src/volumes/volume.ts';
+import { makeManualThrottle } from '../support/manual-throttle.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 
 const SIZE_BYTES = 5 * MIB + 777;
@@ -70,6 +71,27 @@ test('a copy equals its source, over an empty disk or a full one, with and witho
   };
   const older = fc.oneof(fc.constant<Writes>([]), writesArbitrary);
   await fc.assert(fc.asyncProperty(writesArbitrary, older, fc.boolean(), fc.boolean(), run), { numRuns: 60 });
+});
+
+test('a copy keeps to the limits of reads and of writes, and holes count for neither', async () => {
+  await using folder = await makeTemporaryFolder();
+  const [from, to] = [join(folder.path, 'from'), join(folder.path, 'to')];
+  const expected = await writeAll(from, [{ offsetBytes: 0, lengthBytes: 2 * MIB, byte: 1 }]);
+  for (const older of [[], [{ offsetBytes: 4 * MIB, lengthBytes: MIB, byte: 2 }]] as const) {
+    await writeAll(to, [...older]);
+    await using source = await open(from, 'r');
+    await using file = await open(to, constants.O_RDWR);
+    const [read, write] = [makeManualThrottle('1MiB/s 1000iops'), makeManualThrottle('1MiB/s 1000iops')];
+    const throttles = { read: read.throttle, write: write.throttle };
+    const target = { file, path: to, readsZero: older.length === 0, isDevice: false };
+    const calls = loadSystemCalls();
+    await copyDisk(sourceOf(from, source.fd, calls), target, { throttles }, calls);
+    assert.ok((await readFile(to)).equals(expected));
+    for (const { throttle, time } of [read, write]) {
+      await throttle.take({ bytes: 0, operations: 0 });
+      assert.ok(time.nowAt >= 2000 && time.nowAt < 2100, `${time.nowAt} ms for 2 MiB`);
+    }
+  }
 });
 
 test('a copy that fails has let go of its source and of its target', async () => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { runCommandLine } from '../../src/cli/run.ts';
 import type { Terminal } from '../../src/cli/terminal.ts';
 import { systemClock } from '../../src/core/ports.ts';
-import { COMMANDS } from '../../src/local/program.ts';
+import { COMMANDS } from '../../src/local/commands.ts';
 
 export const OPENVBS = fileURLToPath(new URL('../../bin/openvbs.js', import.meta.url));
 

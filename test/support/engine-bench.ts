@@ -204,7 +204,8 @@ export async function fileTarget(path: string, sizeBytes: number, readsZero: boo
       yield range;
     },
     findChanges: async () => ({ isKnown: false, reason: 'it cannot be told' }),
-    dropCache: () => undefined,
+    writeBack: async () => undefined,
+    dropCache: async () => undefined,
     sync: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };

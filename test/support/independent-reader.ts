@@ -1,5 +1,4 @@
-// Restores a backup from a folder repository, written from docs/repository-format.md alone: it imports nothing of src,
-// so it fails when the document and the program disagree. Slow, and whole packs and volumes are held in memory.
+// Restores a backup from a folder, written from docs/repository-format.md alone: nothing of src, and all in memory.
 import assert from 'node:assert/strict';
 import { createDecipheriv, createHash, createHmac, hkdfSync, scryptSync } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';

@@ -10,16 +10,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MIB } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/ports.ts';
 import { makeImage, makeRandom, noise, overwrite } from './disk-files.ts';
-import { at, type LiveJob, waitFor } from './live-api.ts';
-import { LiveService } from './live-service.ts';
+import { at, type Json, type LiveJob, waitFor } from './live-api.ts';
+import { LiveService, QUICK_START } from './live-service.ts';
 import { auditRepository, type RepositoryAudit } from './repository-audit.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
 
 const PIECE_BYTES = 4 * MIB;
 /** Deletions are over about this fast. */
 const DELETION_MS = 80;
-/** Verifications are over about this fast. */
-const VERIFY_MS = 120;
+/** Names what is on the disk when it was written to and not backed up. */
+const SCRIBBLE = 'scribble';
+/** Names the backup that is made for its baseline. */
+const HELD = 'held';
 const SWEEP_WAIT_MS = 15_000;
 
 export type KillBenchOptions = {
@@ -45,6 +47,8 @@ export class KillBench {
   /** Measured once, undisturbed. */
   backupMs = 0;
   restoreMs = 0;
+  #verifyMs = 0;
+  #rollbackMs = 0;
 
   private constructor(options: KillBenchOptions, service: LiveService) {
     this.#options = options;
@@ -55,7 +59,10 @@ export class KillBench {
 
   static async start(options: KillBenchOptions): Promise<KillBench> {
     const folder = await makeTemporaryFolder();
-    const bench = new KillBench(options, await LiveService.start({ folder: options.folder ?? folder.path }));
+    const bench = new KillBench(
+      options,
+      await LiveService.start({ ...QUICK_START, folder: options.folder ?? folder.path }),
+    );
     bench.#stack.use(folder);
     bench.#stack.defer(() => bench.#service[Symbol.asyncDispose]());
     await bench.#prepare();
@@ -97,7 +104,7 @@ export class KillBench {
   async killDuringDeletion(): Promise<LiveJob | undefined> {
     const { id } = await this.#drawBackup();
     const { api } = this.#service;
-    await this.#killDuring(() => api.startDeletion(id), DELETION_MS, id);
+    await this.#killDuring(() => api.startDeletion(id), DELETION_MS, { deletedId: id });
     const isThere = (await this.#listAvailable()).some((backup) => backup.id === id);
     const job = (await this.#service.api.listJobs()).find(
       ({ backupId, status }) => backupId === id && status === 'SUCCESS',
@@ -123,20 +130,91 @@ export class KillBench {
       await api.must('POST', '/v3/{p}/backups/import_record', { body });
       await api.startDeletion(id);
     };
-    await this.#killDuring(send, DELETION_MS, id);
+    await this.#killDuring(send, DELETION_MS, { deletedId: id });
     const available = new Set((await this.#listAvailable()).map((backup) => backup.id));
     const found = { isImported: available.has(importedId), isDeleted: !available.has(id) };
     assert(found.isImported || !found.isDeleted, 'the data of a backup is gone with the original');
     return found;
   }
 
-  /** Kills the service in the middle of a verification: it goes on afterwards, and finds the backup whole. */
-  async killDuringVerify(): Promise<LiveJob | undefined> {
-    const { api } = this.#service;
+  /**
+   * Kills the service in the middle of a verification, at `moment` of it (0 to 1): it goes on afterwards. Undefined: it
+   * never came to be.
+   */
+  async killDuringVerify(moment: number): Promise<LiveJob | undefined> {
     const { id } = await this.#drawBackup();
-    const known = new Set((await api.listJobs()).map(({ jobId }) => jobId));
-    await this.#killDuring(() => api.call('POST', `/v1/{p}/backups/${id}/verify`), VERIFY_MS);
-    return (await this.#service.api.listJobs()).find(({ jobId }) => !known.has(jobId));
+    return await this.#findNewJob(() =>
+      this.#killDuring(() => this.#startVerify(id), this.#verifyMs || this.restoreMs, { moment }),
+    );
+  }
+
+  /** Kills the service in the middle of a check that reads all data; returns what the check finds when asked again. */
+  async killDuringCheck(moment: number): Promise<Json> {
+    const path = '/v1/{p}/repository/check';
+    const body = { read_percent: 100 };
+    const { api } = this.#service;
+    await this.#killDuring(() => api.must('POST', path, { body }), this.#verifyMs || this.restoreMs, { moment });
+    await this.#service.api.must('POST', path, { body });
+    const run = await this.#service.api.waitForRun();
+    assert.equal(run.status, 'done', JSON.stringify(run.error));
+    return at(run, 'report');
+  }
+
+  /** How long a verification of a backup takes by itself; kills of verifications come within it. */
+  async measureVerify(): Promise<number> {
+    const { id } = await this.#drawBackup();
+    const durations: number[] = [];
+    // The first one reads what is not in memory yet, and others may keep the machine busy: the quickest one counts.
+    for (let i = 0; i < 3; i += 1) {
+      const beganAt = systemClock.now();
+      const job = await this.#service.api.waitForJob(await this.#startVerify(id));
+      assert.equal(job.status, 'SUCCESS', String(job.failReason));
+      durations.push(systemClock.now() - beganAt);
+    }
+    this.#verifyMs = Math.min(...durations);
+    return this.#verifyMs;
+  }
+
+  /** The job was under way when the service was killed last: the process that runs now has taken it up. */
+  wasTakenUp(jobId: string): boolean {
+    const lines = this.#service.stderr.split('\n');
+    return lines.some((line) => line.includes('"message":"job taken"') && line.includes(jobId));
+  }
+
+  /** Backs the disk up as it is, in place of the last such backup: where blocks are shared, it has a baseline then. */
+  async holdDisk(): Promise<void> {
+    const { api } = this.#service;
+    const earlier = (await this.#listAvailable()).find(({ name }) => name === HELD);
+    if (earlier !== undefined) assert.equal((await api.deleteBackup(earlier.id)).status, 'SUCCESS');
+    this.#digests.set(HELD, await digestOfFile(this.#disk));
+    await api.backUp(this.#volumeId, HELD);
+  }
+
+  /** A rollback of the disk that nobody disturbs: how long it takes, and how it finds what to write. */
+  async measureRollback(): Promise<{ durationMs: number; mode: string }> {
+    const { id } = await this.#drawBackup();
+    await this.#changeDisk(SCRIBBLE);
+    const beganAt = systemClock.now();
+    const job = await this.#service.api.restore(id, this.#volumeId);
+    this.#rollbackMs = systemClock.now() - beganAt;
+    assert.equal(job.status, 'SUCCESS', String(job.failReason));
+    return { durationMs: this.#rollbackMs, mode: String((await this.#resultOf(job)).mode) };
+  }
+
+  /**
+   * Kills the service while it puts the disk, a part of which was written anew, back to a backup drawn by lot, at
+   * `moment` of it (0 to 1). The disk holds that very backup afterwards, or what it held when the job never came to be.
+   * Returns the job and how its last attempt found what to write.
+   */
+  async killDuringRollback(moment: number): Promise<{ jobId: string; mode: string } | undefined> {
+    const { id, name } = await this.#drawBackup();
+    await this.#changeDisk(SCRIBBLE);
+    const send = () => this.#service.api.startRestore(id, this.#volumeId);
+    const job = await this.#findNewJob(() => this.#killDuring(send, this.#rollbackMs || this.restoreMs, { moment }));
+    assert(job === undefined || job.status === 'SUCCESS', `rollback to ${name}: ${job?.failReason}`);
+    const expected = this.#digests.get(job === undefined ? SCRIBBLE : name);
+    assert.equal(await digestOfFile(this.#disk), expected, `the disk was not rolled back to ${name}`);
+    return job && { jobId: job.jobId, mode: String((await this.#resultOf(job)).mode) };
   }
 
   /** Snapshots of disks that lie in the data folder. */
@@ -176,14 +254,36 @@ export class KillBench {
     this.restoreMs = systemClock.now() - restoredAt;
   }
 
-  /** Sends the request, kills at a random moment from then on, starts again and waits for every job. */
-  async #killDuring(send: () => Promise<unknown>, durationMs: number, deletedId?: string): Promise<void> {
+  async #startVerify(backupId: string): Promise<string> {
+    return String((await this.#service.api.must('POST', `/v1/{p}/backups/${backupId}/verify`)).job_id);
+  }
+
+  async #resultOf({ jobId }: LiveJob): Promise<Json> {
+    return at(await this.#service.api.must('GET', `/v1/{p}/jobs/${jobId}?progress=true`), 'result');
+  }
+
+  /** The job that came up meanwhile. */
+  async #findNewJob(work: () => Promise<void>): Promise<LiveJob | undefined> {
+    const known = new Set((await this.#service.api.listJobs()).map(({ jobId }) => jobId));
+    await work();
+    return (await this.#service.api.listJobs()).find(({ jobId }) => !known.has(jobId));
+  }
+
+  /**
+   * Sends the request, kills at `moment` of its duration (0 to 1; absent: at a random one, or a little later), starts
+   * again and waits for every job.
+   */
+  async #killDuring(
+    send: () => Promise<unknown>,
+    durationMs: number,
+    { moment = this.#random() * 1.1, deletedId }: { moment?: number; deletedId?: string } = {},
+  ): Promise<void> {
     const before = await this.#listAvailable();
     const answer = send().catch((error: unknown) => {
       // The answer may be cut off by the kill; any refusal is a mistake of the test.
       assert(error instanceof TypeError, String(error));
     });
-    await delay(this.#random() * durationMs * 1.1);
+    await delay(moment * durationMs);
     await this.#service.kill();
     await answer;
     this.#service = await this.#service.startAgain();
@@ -245,7 +345,7 @@ export class KillBench {
 }
 
 /** Jobs have ended, but what a crash left is swept in the background, which takes its moment and temporary files. */
-async function auditAtRest(dataFolder: string): Promise<RepositoryAudit> {
+export async function auditAtRest(dataFolder: string): Promise<RepositoryAudit> {
   const deadlineAt = systemClock.now() + SWEEP_WAIT_MS;
   for (;;) {
     const audit = await auditRepository(dataFolder);
@@ -255,7 +355,7 @@ async function auditAtRest(dataFolder: string): Promise<RepositoryAudit> {
   }
 }
 
-async function digestOfFile(path: string): Promise<string> {
+export async function digestOfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), hash);
   return hash.digest('hex');

@@ -52,6 +52,11 @@ export class LiveApi {
     return new LiveApi(url, token, String(at(answer.body, 'token', 'project').id));
   }
 
+  /** The same user at a service that was started again: tokens outlive the process. */
+  movedTo(url: string): LiveApi {
+    return new LiveApi(url, this.token, this.projectId);
+  }
+
   /** `{p}` in `path` stands for the project. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<LiveAnswer> {
     const token = options.token === undefined ? this.token : options.token;
@@ -146,6 +151,14 @@ export class LiveApi {
 
   async getJob(jobId: string): Promise<LiveJob> {
     return readJob(await this.must('GET', `/v1/{p}/jobs/${jobId}?progress=true`));
+  }
+
+  /** Waits until the work on the repository that was begun last has ended, however. */
+  async waitForRun(): Promise<Json> {
+    return await waitFor(async () => {
+      const run = at(await this.must('GET', '/v1/{p}/repository/run'), 'run');
+      return run.status === 'running' ? undefined : run;
+    });
   }
 
   /** Of every kind, newest first. */

@@ -9,7 +9,8 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/core/ports.ts';
-import { LiveApi } from './live-api.ts';
+import { LiveApi, waitFor } from './live-api.ts';
+import { Samples } from './samples.ts';
 
 export const PROJECT_ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const ADMIN_PASSWORD = 'a password for tests';
@@ -18,6 +19,9 @@ const START_WAIT_MS = 30_000;
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
+/** Has the service serve metrics: `scrape` and `waitForRest` need them. */
+export const METRICS_ENV = { OPENVBS_METRICS_LISTEN: '127.0.0.1:0' } as const;
+
 export type LiveOptions = {
   /** Holds `data` and `disks`; the latter is the only root for adopting. */
   readonly folder: string;
@@ -25,7 +29,15 @@ export type LiveOptions = {
   readonly nodeFlags?: readonly string[];
   /** Runs the service below another program, such as `prlimit`. */
   readonly prefix?: readonly string[];
+  /** Goes on with the token of the process before instead of logging in anew, which takes longer than most starts. */
+  readonly keepsToken?: boolean;
 };
+
+/** For tests that start often: modules are compiled once, and nobody logs in again. */
+export const QUICK_START = {
+  keepsToken: true,
+  env: { NODE_COMPILE_CACHE: join(PROJECT_ROOT, 'node_modules/.cache/compile') },
+} as const;
 
 const children = new Set<Child>();
 process.once('exit', () => {
@@ -39,12 +51,14 @@ export class LiveService {
   #stdout = '';
   #stderr = '';
   #url = '';
+  #metricsUrl: string | null = null;
   #api: LiveApi | undefined;
 
   private constructor(options: LiveOptions) {
     this.options = options;
     this.#child = spawnServer(options);
-    this.#ended = once(this.#child, 'exit');
+    // Once the streams are read to their ends, which may be after the process has gone.
+    this.#ended = once(this.#child, 'close');
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text;
     });
@@ -53,13 +67,13 @@ export class LiveService {
     });
   }
 
-  /** Returns when it serves and the user admin is logged in. */
-  static async start(options: LiveOptions): Promise<LiveService> {
+  /** Returns when it serves and the user admin is logged in; `earlier` is logged in already. */
+  static async start(options: LiveOptions, earlier?: LiveApi): Promise<LiveService> {
     await mkdir(disksFolder(options.folder), { recursive: true });
     const service = new LiveService(options);
     try {
       await service.#waitUntilServing();
-      service.#api = await LiveApi.logIn(service.#url, ADMIN_PASSWORD);
+      service.#api = earlier?.movedTo(service.#url) ?? (await LiveApi.logIn(service.#url, ADMIN_PASSWORD));
       return service;
     } catch (error) {
       await service.kill();
@@ -115,11 +129,45 @@ export class LiveService {
   /** A new process on the same folder; this one must have ended. */
   async startAgain(changes: Partial<LiveOptions> = {}): Promise<LiveService> {
     assert(this.hasEnded, 'one process at a time');
-    return await LiveService.start({ ...this.options, ...changes });
+    const options = { ...this.options, ...changes };
+    return await LiveService.start(options, options.keepsToken ? this.#api : undefined);
+  }
+
+  /** Waits until the log has what is looked for. False: the process has ended before. */
+  async waitForLog(hasFound: (log: string) => boolean): Promise<boolean> {
+    for (;;) {
+      if (hasFound(this.#stderr)) return true;
+      if (this.hasEnded) return false;
+      await Promise.race([once(this.#child.stderr, 'data'), this.#ended]);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.hasEnded) await this.stop();
+  }
+
+  /** Its metrics; it must have been started with METRICS_ENV. */
+  async scrape(): Promise<Samples> {
+    assert(this.#metricsUrl !== null, 'the service serves metrics');
+    const answer = await fetch(this.#metricsUrl);
+    const text = await answer.text();
+    assert.equal(answer.status, 200, text);
+    return new Samples(text);
+  }
+
+  /**
+   * Waits until nothing changes any row or object by itself: no job is open, nothing trails the jobs that have ended,
+   * and the upkeep of the start is done. Whoever calls it sends no requests meanwhile.
+   */
+  async waitForRest(): Promise<void> {
+    await waitFor(async () => {
+      const before = await this.scrape();
+      const isEnded = before.sum('openvbs_job_attempts_begun_total') === before.sum('openvbs_job_attempts_total');
+      const isKeptUp = before.sum('openvbs_maintenance_runs_total', 'operation="upkeep"') > 0;
+      // Looked at afterwards: what trails a job may enter others, and without any attempt nothing can.
+      const openCount = (await this.scrape()).sum('openvbs_jobs');
+      return isEnded && isKeptUp && openCount === 0 ? true : undefined;
+    });
   }
 
   /** The most memory that the process ever had in use, in bytes (VmHWM). */
@@ -142,7 +190,9 @@ export class LiveService {
       await delay(5);
     }
     // The cast names what `serve --json` prints.
-    this.#url = (JSON.parse(this.#stdout) as { url: string }).url;
+    const said = JSON.parse(this.#stdout) as { url: string; metricsUrl: string | null };
+    this.#url = said.url;
+    this.#metricsUrl = said.metricsUrl;
   }
 }
 

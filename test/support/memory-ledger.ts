@@ -312,6 +312,11 @@ export class MemoryLedger implements PackLedger, KeyLedger, TrashLedger, PruneLe
     return objectNames.filter((name) => !named.has(name) && !this.#isTrash(projectId, name));
   }
 
+  /** Nothing here says when an object was last read. */
+  async retireSpare(): Promise<boolean> {
+    return false;
+  }
+
   async giveUpRecord(projectId: ProjectId, record: RecordRef): Promise<boolean> {
     const { unknown } = await this.reviewRecords(projectId, [record], { isDryRun: true });
     if (unknown.length > 0) this.#discard(projectId, recordName(projectId, record.backupId, record.attemptId), true);
@@ -469,13 +474,16 @@ export class MemoryLedger implements PackLedger, KeyLedger, TrashLedger, PruneLe
     projectId: ProjectId,
     fromObjectId: ObjectId,
     to: PackLocation & { readonly presentCount: number; readonly storedBytes: number },
+    { fromTrash } = { fromTrash: false },
   ): Promise<boolean> {
     const pack = this.packs.get(to.packId);
-    if (this.#isTrash(projectId, packObjectName(projectId, to))) return false;
+    const name = packObjectName(projectId, to);
+    if (!fromTrash && this.#isTrash(projectId, name)) return false;
     if (pack?.state !== 'live' || pack.objectId !== fromObjectId) return false;
     const { objectId, presentCount, storedBytes } = to;
     const droppedCount = Math.max(0, pack.slotCount - presentCount);
     this.packs.set(to.packId, { ...pack, objectId, storedBytes, droppedCount, nextObjectId: null });
+    this.#trash = this.#trash.filter(({ objectName }) => objectName !== name);
     return true;
   }
 

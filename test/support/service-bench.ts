@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Foreground } from '../../src/core/background-pace.ts';
 import { type BackupId, type JobId, newHexId, newUuid, type ProjectId, type VolumeId } from '../../src/core/ids.ts';
 import type { Backup, Job, Role, Volume } from '../../src/core/model.ts';
 import { NATIVE_RULES, type NativeRules } from '../../src/core/native-rules.ts';
@@ -110,6 +111,7 @@ export class ServiceBench {
   readonly labels: LabelKeeper;
   readonly repositories: RepositoryService;
   readonly scrubber: ScrubRunner;
+  readonly foreground = new Foreground();
   readonly verifications: VerifyService;
   /** Looks when it is told to; `start` was not called. */
   readonly scheduler: Scheduler;
@@ -153,7 +155,7 @@ export class ServiceBench {
     this.sweeper = new TrashSweeper({ ...base, ledger: catalog.ledger, sweepTrash: sweep });
     const wakeJobs = () => this.runner.wake();
     this.retention = new RetentionRunner({ ...base, wakeJobs });
-    const { sweeper, retention } = this;
+    const { sweeper, retention, foreground } = this;
     const runs = new MaintenanceRuns(base);
     stack.defer(() => runs.stop());
     this.pruner = new PruneRunner({
@@ -177,17 +179,17 @@ export class ServiceBench {
       return repairProject(repository, projectId, { openVolume }, signal);
     };
     this.scrubber = new ScrubRunner({
-      ...{ ...base, ledger: catalog.ledger, runs, repair, pace: { days: 30, maxBytesPerDay: 0 } },
+      ...{ ...base, ledger: catalog.ledger, runs, foreground, repair, pace: { days: 30, maxBytesPerDay: 0 } },
       scrub: (projectId, options, signal) => scrubProject(repository, projectId, options, signal),
       listProjects: async () => (await catalog.projects.list()).map((project) => project.projectId),
     });
     const { scrubber } = this;
     stack.defer(async () => void (await Promise.all([runs.stop(), scrubber.stop()])));
     this.verifications = new VerifyService({
-      ...{ catalog, runs, clock: this.clock, wakeJobs, repair },
+      ...{ catalog, runs, clock: this.clock, wakeJobs, foreground, repair },
       check: (projectId, readShare, signal) => checkProject(repository, projectId, { readShare }, signal),
     });
-    const helpers = { sweeper, retention, pruner, labels, scrubber };
+    const helpers = { sweeper, retention, pruner, labels, scrubber, foreground };
     const handlers = createJobHandlers({ ...base, repository, drivers, ...helpers });
     this.runner = new JobRunner({ ...base, handlers, maxJobs: 2, runnerId: 'test' });
     const place = { hostName: 'host', availabilityZone: 'az-1' };
@@ -196,7 +198,7 @@ export class ServiceBench {
     this.volumes = this.volumeServices.volumes;
     this.volumeCreator = new VolumeCreator({ ...base, ...place, drivers, wakeJobs, quotas });
     this.snapshots = new SnapshotService({ ...base, drivers, wakeJobs, quotas });
-    const exports = new ExportOpener({ ...base, repository, runner: this.runner });
+    const exports = new ExportOpener({ ...base, repository, foreground, runner: this.runner });
     this.backups = new BackupService({ ...base, ...place, exports, limits, labels, nativeRules, wakeJobs });
     this.backupRecords = new BackupRecordService({
       ...{ ...base, repository, wakeJobs },
@@ -278,7 +280,7 @@ export class ServiceBench {
     return await this.waitForJob(jobId);
   }
 
-  /** Waits until the job has ended, however. */
+  /** Waits until the job has ended, however, and nothing trails it any more: hooks, labels, sweeps, progress. */
   async waitForJob(jobId: JobId): Promise<Job> {
     return await this.waitFor(async () => {
       const job = await this.catalog.jobs.get(this.projectId, jobId);
@@ -288,7 +290,10 @@ export class ServiceBench {
         this.clock.advance(RETRY_DELAY_MAX_MS);
         this.runner.wake();
       }
-      return job?.status === 'SUCCESS' || job?.status === 'FAIL' ? job : undefined;
+      // Looked at after the row: the runner has the job from before its row says so until all is done.
+      const isAtWork = this.runner.progressOf(jobId) !== undefined;
+      const hasEnded = job?.status === 'SUCCESS' || job?.status === 'FAIL';
+      return hasEnded && !isAtWork ? await this.catalog.jobs.get(this.projectId, jobId) : undefined;
     });
   }
 

@@ -82,12 +82,19 @@ test('an empty variable counts as unset', () => {
   assert.equal(load({ env: { OPENVBS_LISTEN: '', OPENVBS_ADMIN_PASSWORD: '' } }).config.listen.port, 8776);
 });
 
+test('metrics are served only where an address is set', () => {
+  assert.equal(load({}).config.metricsListen, undefined);
+  const { config } = load({ env: { OPENVBS_METRICS_LISTEN: '127.0.0.1:9776' } });
+  assert.deepEqual(config.metricsListen, { host: '127.0.0.1', port: 9776 });
+});
+
 test('IPv6 addresses are given in brackets', () => {
   assert.deepEqual(load({ env: { OPENVBS_LISTEN: '[::1]:0' } }).config.listen, { host: '::1', port: 0 });
 });
 
 const BAD_VALUES: readonly (readonly [variable: string, values: readonly string[]])[] = [
   ['OPENVBS_LISTEN', ['8776', 'localhost', '127.0.0.1:', '127.0.0.1:65536', '::1:8776', 'http://a:1', 'a b:1']],
+  ['OPENVBS_METRICS_LISTEN', ['9776', '127.0.0.1:65536', 'yes']],
   ['OPENVBS_DEV', ['2', 'maybe']],
   ['OPENVBS_REGION', ['a b', 'x'.repeat(256)]],
   ['OPENVBS_AVAILABILITY_ZONE', ['ä']],
@@ -165,7 +172,7 @@ test('secrets never show: neither as settings nor in an error', () => {
 test('limits are read as schedules of rates, and what is no schedule is refused with its origin', () => {
   const { config } = load({
     env: { OPENVBS_READ_LIMIT: '08:00-18:00 50MiB/s 200iops; unlimited', OPENVBS_MEMORY: '64' },
-    flags: { compression: 'small' },
+    flags: { compression: 'small', 'repository-write-limit': '10iops' },
   });
   const rates = { bytesPerSecond: 50 * 1024 * 1024, operationsPerSecond: 200 };
   assert.deepEqual(config.limits.readSchedule, [
@@ -173,11 +180,16 @@ test('limits are read as schedules of rates, and what is no schedule is refused 
     { fromMinute: 0, toMinute: 1440, rates: {} },
   ]);
   assert.deepEqual(config.limits.writeSchedule, []);
+  assert.deepEqual(config.limits.repositoryReadSchedule, []);
+  assert.deepEqual(config.limits.repositoryWriteSchedule, [
+    { fromMinute: 0, toMinute: 1440, rates: { operationsPerSecond: 10 } },
+  ]);
   assert.equal(config.limits.memoryBytes, 64 * 1024 * 1024);
   assert.ok(config.limits.compressionLevel > load().config.limits.compressionLevel);
   assert.ok(!('memoryBytes' in load().config.limits));
   refused({ env: { OPENVBS_READ_LIMIT: '50MB/s' } }, 'readLimit', '"50MB/s"', 'OPENVBS_READ_LIMIT', '50MiB/s');
   refused({ flags: { 'write-limit': '8:00-18:00 1MiB/s' } }, 'writeLimit', '--write-limit');
+  refused({ flags: { 'repository-read-limit': '1' } }, 'repositoryReadLimit', '--repository-read-limit');
   refused({ flags: { compression: 'zstd' } }, 'compression', 'fast, default or small');
   refused({ flags: { memory: '15' } }, 'memory', '16 to 65536');
 });

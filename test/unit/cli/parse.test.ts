@@ -4,6 +4,7 @@ import { CliError } from '../../../src/cli/cli-error.ts';
 import { CLIENT_COMMANDS } from '../../../src/cli/client-commands.ts';
 import { renderHelp } from '../../../src/cli/help.ts';
 import { type ParsedLine, parseLine } from '../../../src/cli/parse.ts';
+import { keyCommands } from '../../../src/local/key-commands.ts';
 
 function parse(line: string): ParsedLine {
   return parseLine(CLIENT_COMMANDS, line === '' ? [] : line.split(' '));
@@ -65,6 +66,8 @@ test('wrong words name the nearest right one', () => {
   refused('backup lst', 'no command backup lst', 'Did you mean list?');
   refused('backup', 'backup needs a command', 'create, list, show, delete');
   refused('backup create v --ful', 'no option --ful', 'Did you mean --full?');
+  const keyLine = () => parseLine(keyCommands, ['repository', 'kye']);
+  assert.throws(keyLine, /there is no command repository kye: key\. Did you mean key\?/);
   refused('--jsn', 'no option --jsn', 'Did you mean --json?');
 });
 

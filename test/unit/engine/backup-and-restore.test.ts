@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { createCipheriv, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { CHUNK_SIZE_BYTES } from '../../../src/core/limits.ts';
-import { EngineBench } from '../../support/engine-bench.ts';
+import { type BackupId, newUuid } from '../../../src/core/ids.ts';
+import { CHUNK_SIZE_BYTES, RECORD_SIZE_MAX_BYTES } from '../../../src/core/limits.ts';
+import { writeBackup } from '../../../src/engine/backup-writer.ts';
+import { EngineBench, fileSource } from '../../support/engine-bench.ts';
+import { listNames } from '../../support/stored-objects.ts';
 
 const MIB = 1024 * 1024;
 
@@ -70,4 +73,23 @@ test('an attempt that was cut short is taken up by the next one', async () => {
   await bench.commit({ ...again, claim });
   const restored = await bench.restore(again.commit.backupId, 'out', { readsZero: true, sizeBytes: 160 * MIB });
   assert((await readFile(path)).equals(await readFile(restored)));
+});
+
+test('a backup fails, and writes no record, when more is said of its volume than a record can hold', async () => {
+  await using bench = await EngineBench.start();
+  const path = await bench.makeDisk('disk', MIB, []);
+  const volumeMetadata = { note: 'x'.repeat(RECORD_SIZE_MAX_BYTES) };
+  const nothing = { name: null, description: null, tags: [], volumeName: null, driver: 'file', createdAt: 0 };
+  const written = writeBackup(bench.repository, {
+    claim: bench.newClaim(),
+    backupId: newUuid<BackupId>(),
+    volumeId: bench.volumeId,
+    isIncremental: false,
+    source: await fileSource(path),
+    describe: { ...nothing, volumeMetadata },
+    report: () => undefined,
+    signal: new AbortController().signal,
+  });
+  await assert.rejects(written, /could not be read again/);
+  assert(!(await listNames(bench.store)).some((name) => name.includes('/backups/')));
 });

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { isVbsError } from '../../../src/core/errors.ts';
+import { setTimeout } from 'node:timers/promises';
+import { isVbsError, VbsError } from '../../../src/core/errors.ts';
 import { type BackupId, newUuid } from '../../../src/core/ids.ts';
+import { CHUNK_SIZE_BYTES, RESTORE_WRITE_BACK_BYTES } from '../../../src/core/limits.ts';
 import { recordName } from '../../../src/core/object-names.ts';
 import { openBackup } from '../../../src/engine/backup-reader.ts';
 import { sealObject, unsealObject } from '../../../src/engine/crypto/sealed-object.ts';
-import { EngineBench } from '../../support/engine-bench.ts';
+import { EngineBench, fileTarget } from '../../support/engine-bench.ts';
 import { fixedBytes } from '../../support/fixed-bytes.ts';
 import { SparseDisk } from '../../support/sparse-disk.ts';
 
@@ -102,4 +104,44 @@ test('a record that is authentic but not the one that was committed is refused',
     assert.equal(error.details.object, name);
     return true;
   });
+});
+
+test('the medium takes the data while it is written, and an error that it tells only then is not lost', async () => {
+  await using bench = await EngineBench.start();
+  const sizeBytes = 2 * RESTORE_WRITE_BACK_BYTES;
+  const data = Buffer.alloc(sizeBytes);
+  for (let offset = 0; offset < sizeBytes; offset += CHUNK_SIZE_BYTES) data.writeUInt32LE(offset + 1, offset);
+  const path = await bench.makeDisk('disk', sizeBytes, [{ offsetBytes: 0, bytes: data }]);
+  const { commit } = await bench.backUp(path);
+  const plain = await fileTarget(bench.path('restored'), sizeBytes, true);
+  let count = 0;
+  const writeBack = async (): Promise<void> => {
+    count += 1;
+  };
+  await bench.restore(commit.backupId, 'restored', { target: { ...plain, writeBack } });
+  assert(count >= 1 && count <= 2, `${count} times`);
+  const failing = async (): Promise<void> => {
+    throw new VbsError('VOLUME_IO', { source: 'restored', reason: 'EIO' });
+  };
+  const failed = bench.restore(commit.backupId, 'restored', { target: { ...plain, writeBack: failing } });
+  await assert.rejects(failed, { code: 'VOLUME_IO' });
+});
+
+test('a restore does not end before the medium has taken what it was asked for last', async () => {
+  await using bench = await EngineBench.start();
+  const sizeBytes = RESTORE_WRITE_BACK_BYTES;
+  const data = Buffer.alloc(sizeBytes);
+  for (let offset = 0; offset < sizeBytes; offset += CHUNK_SIZE_BYTES) data.writeUInt32LE(offset + 1, offset);
+  const { commit } = await bench.backUp(await bench.makeDisk('disk', sizeBytes, [{ offsetBytes: 0, bytes: data }]));
+  const plain = await fileTarget(bench.path('restored'), sizeBytes, true);
+  let count = 0;
+  // Begun by the very last write, and only then does the medium tell of its error, this once.
+  const writeBack = async (): Promise<void> => {
+    count += 1;
+    await setTimeout(100);
+    throw new VbsError('VOLUME_IO', { source: 'restored', reason: 'EIO' });
+  };
+  const failed = bench.restore(commit.backupId, 'restored', { target: { ...plain, writeBack } });
+  await assert.rejects(failed, { code: 'VOLUME_IO' });
+  assert.equal(count, 1);
 });

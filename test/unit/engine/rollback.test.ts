@@ -101,7 +101,7 @@ test('verify reads everything back, holes and zeros included', async () => {
   await using _ = bench;
   await bench.makeDisk('disk', SIZE_BYTES, [{ offsetBytes: 10 * MIB, bytes: Buffer.alloc(MIB, 0xee) }]);
   let droppedCount = 0;
-  const dropCache = (): void => {
+  const dropCache = async (): Promise<void> => {
     droppedCount += 1;
   };
   const target = { ...(await fileTarget(bench.path('disk'), SIZE_BYTES, false)), dropCache };

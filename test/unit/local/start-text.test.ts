@@ -30,6 +30,12 @@ test('the first start shows address, password, passphrase file and three command
   ]);
 });
 
+test('metrics are named where they are served', () => {
+  assert.ok(!renderStartText(base).includes('Metrics'));
+  const metricsUrl = 'http://127.0.0.1:9776/metrics';
+  assert.match(renderStartText({ ...base, metricsUrl }), /Metrics: +http:\/\/127\.0\.0\.1:9776\/metrics/);
+});
+
 test('a disk in a root is what the example takes', () => {
   const text = renderStartText({ ...base, diskImage: "/srv/my disks/o'hara.img" });
   assert.ok(text.includes("volume add '/srv/my disks/o'\\''hara.img' --name first\n"), text);

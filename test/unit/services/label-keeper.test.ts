@@ -1,6 +1,7 @@
 // Changed tags and names of projects reach the repository: with the change, or with the upkeep.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type BackupId, newUuid } from '../../../src/core/ids.ts';
 import { ServiceBench } from '../../support/service-bench.ts';
 import { listNames } from '../../support/stored-objects.ts';
 
@@ -81,4 +82,35 @@ test('changes at once are written one after the other, and the last one stays', 
   assert.deepEqual(await catalog.ledger.listUnsavedLabels(10), []);
   const last = await catalog.backups.get(projectId, backupId);
   assert.equal(last?.tags.length, 1);
+});
+
+test('what is changed of a backup before its data is written is in the repository soon after', async () => {
+  await using bench = await ServiceBench.start();
+  const { projectId, catalog, backupTags, caller } = bench;
+  const volume = await bench.createVolume();
+  const { backup, job } = await bench.createBackup(volume.volumeId);
+  await backupTags.setTag(caller, projectId, backup.backupId, { key: 'env', value: 'prod' });
+  assert.deepEqual(await labelsOf(bench), [], 'there is no backup yet that it could be the label of');
+  await bench.runner.start();
+  await bench.waitForJob(job.jobId);
+  await bench.waitFor(async () => ((await labelsOf(bench)).includes(backup.backupId) ? true : undefined));
+  await bench.waitFor(async () => ((await catalog.ledger.listUnsavedLabels(10)).length === 0 ? true : undefined));
+});
+
+test('an imported backup has a label as soon as it was imported', async () => {
+  await using bench = await ServiceBench.start();
+  await bench.runner.start();
+  const { projectId, catalog, caller, backupRecords, labels } = bench;
+  const volume = await bench.createVolume();
+  const { backupId: sourceId } = await bench.backUp(volume.volumeId);
+  const { backup, repositoryId } = await backupRecords.exportRecord(caller, projectId, sourceId);
+  assert(backup.attemptId !== null);
+  const { recordBackupId, attemptId } = backup;
+  const backupId = newUuid<BackupId>();
+  const words = { name: 'again', description: null, container: null, availabilityZone: null, metadata: {} };
+  const record = { recordBackupId, attemptId };
+  await backupRecords.importRecord(caller, projectId, { backupId, repositoryId, record, ...words });
+  await bench.waitFor(async () => ((await labelsOf(bench)).includes(backupId) ? true : undefined));
+  await labels.saveBackup(projectId, backupId);
+  assert.deepEqual(await catalog.ledger.listUnsavedLabels(10), []);
 });

@@ -58,6 +58,67 @@ test('a prune that failed is tried again with the next round', async () => {
   assert.deepEqual([calls, runs.last(projectId)?.status], [2, 'done']);
 });
 
+test('compactions that nobody asked for have a pace, and none while the disk runs full', async () => {
+  await using temporary = await makeTemporaryFolder();
+  const path = join(temporary.path, 'reserve');
+  await writeFile(path, 'reserve');
+  const reserve = new ReserveFile({ path, sizeBytes: 7 });
+  // A disk that is always full while the file is there.
+  reserve.isNeeded = async () => (await stat(path).catch(() => undefined)) !== undefined;
+  let turns = 0;
+  const takenTurns: number[] = [];
+  const prune = async (_projectId: ProjectId, { pace }: PruneOptions) => {
+    const before = turns;
+    await pace?.take({ bytes: 1, operations: 1 });
+    takenTurns.push(turns - before);
+    return report;
+  };
+  const runs = new MaintenanceRuns({ clock: new ManualClock(), logger: silentLogger });
+  const projectId = newHexId<ProjectId>();
+  const take = async () => {
+    turns += 1;
+  };
+  const deps = { runs, prune, reserve, pace: { take }, logger: silentLogger, intervalMs: 0 };
+  const runner = new PruneRunner({ ...deps, listProjects: async () => [projectId] });
+  runner.noteDeletion(projectId);
+  await runner.runRound();
+  assert.deepEqual(takenTurns, [1], 'in the background');
+  await runner.checkDisk();
+  assert.deepEqual(takenTurns, [1, 0], 'on a full disk');
+  runner.noteDeletion(projectId);
+  await runner.runRound();
+  assert.deepEqual(takenTurns, [1, 0, 1], 'afterwards');
+  await runner.prune(projectId, {}, signal);
+  assert.deepEqual(takenTurns, [1, 0, 1, 0], 'asked for');
+});
+
+test('a prune lets a scrub go on, but not while the disk runs full', async () => {
+  await using temporary = await makeTemporaryFolder();
+  const path = join(temporary.path, 'reserve');
+  await writeFile(path, 'reserve');
+  const reserve = new ReserveFile({ path, sizeBytes: 7 });
+  reserve.isNeeded = async () => true;
+  const runs = new MaintenanceRuns({ clock: new ManualClock(), logger: silentLogger });
+  const projectId = newHexId<ProjectId>();
+  let count = 0;
+  const prune = async () => {
+    count += 1;
+    return report;
+  };
+  const deps = { runs, prune, reserve, logger: silentLogger, intervalMs: 0 };
+  const runner = new PruneRunner({ ...deps, listProjects: async () => [projectId] });
+  runs.begin(
+    projectId,
+    'scrub',
+    (abort) => new Promise((_, reject) => abort.addEventListener('abort', () => reject(abort.reason))),
+  );
+  runner.noteDeletion(projectId);
+  await runner.runRound();
+  assert.deepEqual([count, runs.last(projectId)?.operation], [0, 'scrub']);
+  await runner.checkDisk();
+  assert.deepEqual([count, runs.last(projectId)?.operation], [1, 'prune']);
+});
+
 test('one run a project: a second is refused, and after a stop none begins', async () => {
   const { runs } = makeRunner(async () => report);
   const projectId = newHexId<ProjectId>();

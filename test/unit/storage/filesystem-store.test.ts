@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { fstatSync } from 'node:fs';
 import { mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -55,6 +56,18 @@ test('a listing passes over what cannot be an object', async () => {
   await symlink('/etc/passwd', join(folder.path, 'a', 'link'));
   assert.deepEqual(await Array.fromAsync(store.list('')), [{ name: 'a/1', sizeBytes: 1 }]);
   assert.equal(await store.head('a/link'), undefined);
+});
+
+test('of large objects nothing is kept in memory once the medium has them', async () => {
+  await using folder = await makeTemporaryFolder();
+  const dropped: number[] = [];
+  const dropCache = async (fd: number): Promise<void> => {
+    dropped.push(fstatSync(fd).size);
+  };
+  const store = new FilesystemStore({ root: folder.path, dropCache });
+  await store.put('large', Buffer.alloc(MIB));
+  await store.put('small', Buffer.alloc(MIB - 1));
+  assert.deepEqual(dropped, [MIB]);
 });
 
 test('get sees what another process replaced', async () => {

@@ -29,6 +29,18 @@ describe('docs/api-compat.md', () => {
     }
   });
 
+  test('of the native API everything is offered but images and what is no part of a backup service', () => {
+    const served = servedKeys();
+    const others = OPERATIONS.filter((operation) => supportOf(operation, served) !== 'full');
+    assert.deepEqual(
+      others.map((operation) => [operation.number, supportOf(operation, served)]),
+      [
+        [60, 'partial'],
+        [84, 'refused'],
+      ],
+    );
+  });
+
   test('whatever else the server answers is named as an extension', () => {
     const paths = listExtensions().map(({ method, path }) => `${method} ${path}`);
     for (const path of ['GET /v1/:project_id/traces', 'GET /v1/:project_id/backups/:backup_id/data']) {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { type CatalogId, newUuid, type ObjectId } from '../../../../src/core/ids.ts';
 import { packObjectName, recordName } from '../../../../src/core/object-names.ts';
 import { adoptProject } from '../../../../src/engine/prune/adopt-project.ts';
+import { compactPack } from '../../../support/compact-pack.ts';
 import { EngineBench } from '../../../support/engine-bench.ts';
 import type { MemoryLedger } from '../../../support/memory-ledger.ts';
 import { assertNothingElseStored, assertRestores, makeDisk, prune, signal } from './prune-bench.ts';
@@ -142,4 +143,28 @@ test('what was committed in the time that is forgotten is adopted, though its jo
   await prune(bench);
   await assertRestores(bench, written.commit.backupId, path);
   await assertNothingElseStored(bench);
+});
+
+test('a pack of which only a version in the trash is left gets that one back, while no sweep can run', async () => {
+  await using bench = await EngineBench.start();
+  const { ledger, store, projectId } = bench;
+  const path = await makeDisk(bench, 'disk', 40, NONE);
+  const { commit } = await bench.backUp(path);
+  const [data] = commit.packs;
+  const old = data && ledger.packs.get(data.packId);
+  assert(old);
+  // Here a compaction has replaced the old version. A catalog that was made anew in its place knew only the old one,
+  // and gave the other up as a spare.
+  await compactPack(bench, old.packId, []);
+  const current = ledger.packs.get(old.packId);
+  assert(current && current.objectId !== old.objectId);
+  await ledger.abandonCompaction(projectId, { packId: old.packId, nextObjectId: old.objectId });
+  await store.delete([packObjectName(projectId, current)]);
+  const project = await bench.repository.openProject(projectId);
+  await bench.repository.writeEpoch(project, { catalogId: newUuid<CatalogId>(), epoch: 9 });
+  const report = await adopt(bench);
+  assert.deepEqual([report.repairedCount, report.soundCount, report.unreadable], [1, 1, []]);
+  ledger.quarantines.clear();
+  await prune(bench);
+  await assertRestores(bench, commit.backupId, path);
 });
