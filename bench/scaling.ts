@@ -17,6 +17,7 @@ import { loadSystemCalls } from '../src/volumes/system-calls.ts';
 import type { VolumeSource } from '../src/volumes/volume.ts';
 import { EngineBench, fileSource } from '../test/support/engine-bench.ts';
 import { makeTemporaryFolder } from '../test/support/temporary-folder.ts';
+import { newFileTarget } from './support/new-file-target.ts';
 
 const DATA_BYTES = 256 * MIB;
 const PIECE_BYTES = 4 * MIB;
@@ -124,13 +125,16 @@ async function restoreNewest(bench: EngineBench, written: { sizeBytes: number })
   const newest = [...bench.ledger.backups.keys()].at(-1);
   if (!newest) throw new Error('there is a backup');
   const startedAt = performance.now();
-  await bench.restore(newest, 'restored', { readsZero: true, sizeBytes: written.sizeBytes });
+  await using target = await newFileTarget(bench.path('restored'), written.sizeBytes);
+  await bench.restore(newest, 'restored', { target });
   return (performance.now() - startedAt) / 1000;
 }
 
 async function withBench(sizeBytes: number, work: (bench: EngineBench, disk: BenchDisk) => Promise<string>) {
   await using folder = await makeTemporaryFolder();
-  await using bench = await EngineBench.start(new FilesystemStore({ root: folder.path }));
+  await using bench = await EngineBench.start(
+    new FilesystemStore({ root: folder.path, dropCache: loadSystemCalls().dropCache }),
+  );
   await using disk = await BenchDisk.make(bench.path('disk'), sizeBytes);
   console.log(await work(bench, disk));
 }
