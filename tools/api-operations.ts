@@ -25,8 +25,6 @@ export const GROUPS = [
 export type Group = (typeof GROUPS)[number];
 
 const PROJECT = '{project_id}';
-const NO_QUOTA_SETS = 'Not offered yet: quotas are settings of the service; see operation 5 for usage.';
-const NOT_YET = 'Not offered yet.';
 
 /** `GET POST` of `/path`, each on every prefix. */
 function on(prefixes: readonly string[], methods: string, tails: readonly string[]): Route[] {
@@ -126,14 +124,9 @@ const NATIVE_BACKUPS = list('Native backups', [
 const VOLUMES = list('Volumes and the rest of the native API', [
   [60, 'Create a volume', native('POST', '/volumes'), 'Not from images.'],
   [61, 'List volumes', native('GET', '/volumes', '/volumes/detail')],
-  [62, 'Totals of volumes', native3('GET', '/volumes/summary'), NOT_YET],
+  [62, 'Totals of volumes', native3('GET', '/volumes/summary')],
   [63, 'Show, rename, delete a volume', native('GET PUT DELETE', '/volumes/{id}')],
-  [
-    64,
-    'Actions on a volume',
-    native('POST', '/volumes/{id}/action'),
-    '`os-extend`, `os-force_delete` and `os-unmanage`; any other answers 400.',
-  ],
+  [64, 'Actions on a volume', native('POST', '/volumes/{id}/action')],
   [
     65,
     'Metadata of a volume',
@@ -152,20 +145,14 @@ const VOLUMES = list('Volumes and the rest of the native API', [
     ],
   ],
   [71, 'Volume types', native('GET', '/types', '/types/{id}', '/types/default')],
-  [
-    72,
-    'Manage volume types',
-    [...native('POST', '/types'), ...native('PUT DELETE', '/types/{id}')],
-    'There is one type, `__DEFAULT__`.',
-  ],
+  [72, 'Manage volume types', [...native('POST', '/types'), ...native('PUT DELETE', '/types/{id}')]],
   [
     73,
     'Extra specs of volume types',
     [...native('GET POST', '/types/{id}/extra_specs'), ...native('GET PUT DELETE', '/types/{id}/extra_specs/{key}')],
-    'There is one type, `__DEFAULT__`, and it has none.',
   ],
   [74, 'Availability zones', native('GET', '/os-availability-zone')],
-  [75, 'Absolute limits', native('GET', '/limits'), NO_QUOTA_SETS],
+  [75, 'Absolute limits', native('GET', '/limits')],
   [
     76,
     'Quotas of a project',
@@ -173,9 +160,8 @@ const VOLUMES = list('Volumes and the rest of the native API', [
       ...native('GET PUT DELETE', '/os-quota-sets/{quota_project_id}'),
       ...native('GET', '/os-quota-sets/{quota_project_id}/defaults'),
     ],
-    NO_QUOTA_SETS,
   ],
-  [77, 'Default quotas', native('GET PUT', '/os-quota-class-sets/{class}'), NO_QUOTA_SETS],
+  [77, 'Default quotas', native('GET PUT', '/os-quota-class-sets/{class}')],
   [
     78,
     'Services',
@@ -183,17 +169,11 @@ const VOLUMES = list('Volumes and the rest of the native API', [
       ...native('GET', '/os-services'),
       ...native('PUT', '/os-services/enable', '/os-services/disable', '/os-services/disable-log-reason'),
     ],
-    'Listed, not switched: all of them are one process.',
   ],
-  [79, 'Extensions', native('GET', '/extensions', '/extensions/{alias}'), NOT_YET],
-  [80, 'Permitted filters', native3('GET', '/resource_filters'), NOT_YET],
-  [81, 'Backends', native('GET', '/scheduler-stats/get_pools'), NOT_YET],
-  [
-    82,
-    'User messages',
-    [...native3('GET', '/messages'), ...native3('GET DELETE', '/messages/{id}')],
-    'Not offered yet: a failed job and the `fail_reason` of its backup tell what happened.',
-  ],
+  [79, 'Extensions', native('GET', '/extensions', '/extensions/{alias}')],
+  [80, 'Permitted filters', native3('GET', '/resource_filters')],
+  [81, 'Backends', native('GET', '/scheduler-stats/get_pools')],
+  [82, 'User messages', [...native3('GET', '/messages'), ...native3('GET DELETE', '/messages/{id}')]],
   [
     83,
     'Attachments',
@@ -202,7 +182,6 @@ const VOLUMES = list('Volumes and the rest of the native API', [
       ...native3('GET PUT DELETE', '/attachments/{id}'),
       ...native3('POST', '/attachments/{id}/action'),
     ],
-    'Optional, and not offered: disks are attached by whoever runs the machines.',
   ],
   [
     84,
@@ -218,7 +197,6 @@ const VOLUMES = list('Volumes and the rest of the native API', [
       ...native3('GET POST', '/manageable_volumes'),
       ...native3('GET', '/manageable_volumes/detail'),
     ],
-    'Without the aliases of 3.8 (`/manageable_volumes`).',
   ],
 ]);
 
