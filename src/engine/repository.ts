@@ -1,6 +1,6 @@
 // An open repository: its store, its ledger, its keys. Everything the engine does starts from one.
 // It decides nothing about users or jobs and knows no database: the ledger is the catalog as the engine sees it.
-import { VbsError } from '../core/errors.ts';
+import { isVbsError, VbsError } from '../core/errors.ts';
 import { type KeyId, newUuid, type ProjectId, parseUuid, type RepositoryId } from '../core/ids.ts';
 import type {
   AdoptionLedger,
@@ -22,13 +22,14 @@ import {
   masterKeyName,
   packObjectName,
   projectKeyName,
+  projectPrefix,
 } from '../core/object-names.ts';
 import type { Clock, Logger } from '../core/ports.ts';
 import { NO_THROTTLES, type Throttles } from '../core/throttle.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type ProjectKeys, sealObject, unsealObject } from './crypto/sealed-object.ts';
 import { createMasterKey, createProjectKey, deriveHookKey, macConfig } from './crypto/wrapped-key.ts';
-import { FORMAT_VERSION } from './format/object-header.ts';
+import { FORMAT_VERSION, HEADER_SIZE_BYTES, parseHeader } from './format/object-header.ts';
 import { type KeyRing, openKeyRing, openProjectRow } from './key-ring.ts';
 import { type PackIndex, readPackIndex } from './pack/pack-index.ts';
 import { PackIndexCache } from './pack/pack-index-cache.ts';
@@ -171,6 +172,43 @@ export class Repository {
     return project;
   }
 
+  /**
+   * Enters keys of the project that only the store has: of a rebuild or a new key since the catalog was copied. Which of
+   * them was for writing, the catalog does not know, so a fresh one is drawn. Answers the project with all of them.
+   * May be cut short anywhere: the fresh key is in the store first, so the next call finds it missing.
+   */
+  async adoptKeys(projectId: ProjectId, signal: AbortSignal): Promise<OpenProject> {
+    await this.openProject(projectId);
+    const known = new Set((await this.ledger.listKeys()).map(({ keyId }) => keyId));
+    const prefix = `${projectPrefix(projectId)}keys/`;
+    const missing: WrappedKeyRow[] = [];
+    for await (const { name } of this.store.list(prefix, signal)) {
+      const keyId = parseUuid<KeyId>(name.slice(prefix.length));
+      if (keyId === undefined || known.has(keyId)) continue;
+      const row = { keyId, projectId, wrapped: await this.store.get(name, RECORD_SIZE_MAX_BYTES, signal) };
+      if (this.#opens(row)) missing.push(row);
+    }
+    if (missing.length > 0) {
+      const { keyId, wrapped } = createProjectKey(this.#masterKey, this.repositoryId, projectId);
+      await this.store.replace(projectKeyName(projectId, keyId), wrapped);
+      for (const row of [...missing, { keyId, projectId, wrapped }]) await this.ledger.saveKey(row);
+      this.#projects.delete(projectId);
+    }
+    return await this.openProject(projectId);
+  }
+
+  /** What a damaged key sealed, adoption names object by object. */
+  #opens(row: WrappedKeyRow & { readonly projectId: ProjectId }): boolean {
+    try {
+      openProjectRow(this.#keyRing, row.projectId, row);
+      return true;
+    } catch (error) {
+      if (!isVbsError(error, 'DATA_CORRUPT')) throw error;
+      this.logger.warn({ err: error, projectId: row.projectId, keyId: row.keyId }, 'a project key cannot be opened');
+      return false;
+    }
+  }
+
   /** The trailer of a pack's stored version, from memory or the store. @throws DATA_CORRUPT, OBJECT_NOT_FOUND */
   packIndex(project: OpenProject, location: PackLocation): Promise<PackIndex> {
     const objectName = packObjectName(project.projectId, location);
@@ -199,11 +237,20 @@ export class Repository {
     return stored;
   }
 
-  /** The epoch in the store; undefined when there is none. @throws DATA_CORRUPT, STORAGE_IO */
+  /**
+   * The epoch in the store; undefined when there is none.
+   * @throws EPOCH_CONFLICT when a key sealed it that the store has and the catalog has not; DATA_CORRUPT, STORAGE_IO
+   */
   async readStoredEpoch(project: OpenProject): Promise<EpochState | undefined> {
     const name = epochName(project.projectId);
     if (!(await this.store.head(name))) return undefined;
     const bytes = await this.store.get(name, RECORD_SIZE_MAX_BYTES);
+    const { keyId } = parseHeader(bytes.subarray(0, HEADER_SIZE_BYTES), 'epoch', name);
+    const isKnown = project.keys.keys.has(keyId);
+    if (!isKnown && (await this.store.head(projectKeyName(project.projectId, keyId))) !== undefined) {
+      const reason = `its epoch was written with key ${keyId}, which the catalog does not have`;
+      throw new VbsError('EPOCH_CONFLICT', { projectId: project.projectId, reason });
+    }
     const plaintext = unsealObject(project.keys, epochPlace(project), bytes, name);
     // Sealed by this program under the project's key.
     return JSON.parse(plaintext.toString('utf8')) as EpochState;

@@ -56,7 +56,7 @@ export async function adoptProject(
   _options: Record<string, never>,
   signal: AbortSignal,
 ): Promise<AdoptionReport> {
-  const project = await repository.openProject(projectId);
+  const project = await repository.adoptKeys(projectId, signal);
   const run = new Adoption(repository, project, signal);
   return await run.adopt();
 }

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type CatalogId, newUuid, type ObjectId } from '../../../../src/core/ids.ts';
-import { packObjectName, recordName } from '../../../../src/core/object-names.ts';
+import { packObjectName, projectKeyName, recordName } from '../../../../src/core/object-names.ts';
+import { createProjectKey } from '../../../../src/engine/crypto/wrapped-key.ts';
+import { openKeyRing } from '../../../../src/engine/key-ring.ts';
 import { adoptProject } from '../../../../src/engine/prune/adopt-project.ts';
 import { compactPack } from '../../../support/compact-pack.ts';
-import { EngineBench } from '../../../support/engine-bench.ts';
+import { EngineBench, PASSPHRASE } from '../../../support/engine-bench.ts';
 import type { MemoryLedger } from '../../../support/memory-ledger.ts';
 import { assertNothingElseStored, assertRestores, makeDisk, prune, signal } from './prune-bench.ts';
 
@@ -167,4 +169,40 @@ test('a pack of which only a version in the trash is left gets that one back, wh
   ledger.quarantines.clear();
   await prune(bench);
   await assertRestores(bench, commit.backupId, path);
+});
+
+test('a catalog of before a new project key stops writing, and adoption finds the key in the store', async () => {
+  await using bench = await EngineBench.start();
+  const { ledger, store, repository, projectId } = bench;
+  const path = await makeDisk(bench, 'disk', 8, NONE);
+  const first = await bench.backUp(path);
+  const masterRows = (await ledger.listKeys()).filter((row) => row.projectId === null);
+  const { masterKeys } = await openKeyRing(PASSPHRASE, masterRows);
+  const created = createProjectKey(masterKeys[0]?.masterKey ?? Buffer.alloc(32), repository.repositoryId, projectId);
+  const { keyId, wrapped } = created;
+  await store.replace(projectKeyName(projectId, keyId), wrapped);
+  await ledger.saveKey({ keyId, projectId, wrapped });
+  const newer = await bench.reopen();
+  const later = await makeDisk(bench, 'later', 8, new Map([[3, 1]]));
+  const second = await bench.backUp(later, { repository: newer });
+  const catalogId = newUuid<CatalogId>();
+  await newer.writeEpoch(await newer.openProject(projectId), { catalogId, epoch: 3 });
+  // As if the catalog were of before: without the key and without what was sealed with it.
+  await ledger.deleteKeys([keyId]);
+  forget(ledger, second as never);
+  await assert.rejects(prune(bench), { code: 'EPOCH_CONFLICT' });
+  await assert.rejects(bench.write(path), { code: 'EPOCH_CONFLICT' });
+  const report = await adopt(bench);
+  const { backupId, attemptId } = second.commit;
+  assert.deepEqual([report.soundCount, report.adopted, report.refused], [1, [{ backupId, attemptId }], []]);
+  const { keys } = await repository.openProject(projectId);
+  assert.deepEqual([keys.keys.size, keys.keys.has(keyId), keys.currentKeyId === keyId], [3, true, false]);
+  const reopened = await bench.reopen();
+  assert.equal((await reopened.openProject(projectId)).keys.currentKeyId, keys.currentKeyId);
+  await assertRestores(bench, backupId, later);
+  await assertRestores(bench, first.commit.backupId, path);
+  await bench.backUp(path);
+  // Nothing is missing any more, so nothing is drawn.
+  await adopt(bench);
+  assert.equal((await repository.openProject(projectId)).keys.keys.size, 3);
 });
