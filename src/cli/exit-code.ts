@@ -103,8 +103,8 @@ function judgeAnswer(status: number, code: string): { exitCode: ExitCode; hint: 
   }
   if (code === 'VolumeBackup.0202') {
     const hint =
-      'a restore broke off and left it half written. Restore to --new-volume or --file; or let an administrator set it ' +
-      'available (openstack volume set --state available VOLUME) and restore again';
+      'a restore broke off and left it half written. Restore to --new-volume or --file; or let an administrator set ' +
+      'it available (openstack volume set --state available VOLUME) and restore again';
     return { exitCode: EXIT.FAILED, hint };
   }
   if (code === 'VolumeBackup.0089') return { exitCode: EXIT.FAILED, hint: 'openvbs backup show says why' };

@@ -290,6 +290,8 @@ export type AdoptedPack = PackLocation & {
   readonly storedBytes: number;
   /** Slots that the record leads to. Bitmap. */
   readonly needed: Uint8Array;
+  /** Current object of the pack's row, when it lacks some of them and this one is to take its place. */
+  readonly replacedObjectId?: ObjectId | undefined;
 };
 
 /** A backup that only the store knows, found whole. */
@@ -346,8 +348,9 @@ export type AdoptionLedger = {
     backup: AdoptedBackup,
     options: {
       /**
-       * This catalog was set back: what it thinks unfinished or failed since may have been committed. Only while the
-       * epoch keeps every sweep from running: names are taken out of the trash.
+       * This catalog was set back, or others worked without it: what it thinks unfinished or failed may have been
+       * committed, and what it condemned, retired or put into the trash may have been used again. Only while the epoch
+       * keeps every sweep from running: all that the backup needs is live again, condemned no more and no trash.
        */
       readonly isSetBack: boolean;
       readonly nowAt: number;

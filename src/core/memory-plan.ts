@@ -6,7 +6,7 @@ import { SEGMENT_SIZE_BYTES, TRAILER_CACHE_BYTES } from './limits.ts';
 export type MemoryPlan = {
   /** Segments of 4 MiB that one backup has under way per pipeline thread. */
   readonly segmentsPerThread: number;
-  /** Reads of up to 8 MiB that one restore has under way per pipeline thread. */
+  /** Reads of up to 4 MiB that one restore has under way per pipeline thread. */
   readonly fetchesPerThread: number;
   /** Of the trailers of packs, in the whole process. */
   readonly trailerCacheBytes: number;

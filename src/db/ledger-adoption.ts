@@ -1,5 +1,6 @@
 // Adoption's transactions (src/engine/README.md): what only the store knows gets rows. Callers hold the project's lock.
-import { countCommon } from '../core/bitmap.ts';
+import type { Selectable } from 'kysely';
+import { countCommon, subtractBitmap } from '../core/bitmap.ts';
 import { type BackupId, type JobId, newUuid, type ObjectId, type ProjectId, type UserId } from '../core/ids.ts';
 import type { AdoptedBackup, AdoptedPack, BackupOrigin, PackLocation, RecordRef } from '../core/ledger.ts';
 import { packObjectName, recordName } from '../core/object-names.ts';
@@ -9,6 +10,7 @@ import { endJob } from './job-records.ts';
 import { keepRecord, noteAttempt } from './ledger-imports.ts';
 import { retireWrittenPacks } from './ledger-trash.ts';
 import { toOriginColumns } from './origin-columns.ts';
+import type { PackTable } from './tables.ts';
 
 export async function quarantine(executor: Executor, projectId: ProjectId, untilAt: number): Promise<void> {
   await executor
@@ -89,19 +91,19 @@ export async function adoptBackup(
   }
   const isImported = recordBackupId !== backupId;
   // Last of all that may refuse: it may call off a deletion.
-  if (isImported && !(await keepRecord(executor, projectId, { recordBackupId, attemptId }))) {
+  if (isImported && !(await keepRecord(executor, projectId, { recordBackupId, attemptId }, options))) {
     return 'the record that it stands on is being deleted';
   }
   if (known === undefined) {
     const jobId = newUuid<JobId>();
-    await takePacks(executor, projectId, jobId, backup.packs);
+    await takePacks(executor, projectId, jobId, backup.packs, options);
     await insertBackup(executor, projectId, jobId, backup);
     if (isImported) await noteAttempt(executor, { projectId, attemptId, backupId, jobId });
     return undefined;
   }
   // The cast: `beginBackup` took it from a typed value.
   const jobId = known.job_id as JobId;
-  await takePacks(executor, projectId, jobId, backup.packs);
+  await takePacks(executor, projectId, jobId, backup.packs, options);
   await takeOutOfTrash(executor, projectId, [recordName(projectId, backup.backupId, backup.attemptId)]);
   await executor
     .updateTable('backups')
@@ -128,11 +130,13 @@ async function checkPacks(
       if (row === undefined) {
         continue;
       }
-      const isAsSeen = row.project_id === projectId && row.object_id === pack.objectId;
-      if (!isAsSeen || (row.state !== 'live' && !isSetBack)) {
+      const hasObject = row.object_id === (pack.replacedObjectId ?? pack.objectId);
+      // Nobody reads what is retired: any version of it that is there will do.
+      const isAsSeen = row.state === 'live' ? hasObject : isSetBack && (hasObject || row.state === 'retired');
+      if (!isAsSeen || row.project_id !== projectId) {
         return `pack ${pack.packId} is not what it was when it was looked at`;
       }
-      if (countCommon(row.condemned, pack.needed) > 0) {
+      if (!isSetBack && countCommon(row.condemned, pack.needed) > 0) {
         return `chunks of pack ${pack.packId} that it needs were condemned`;
       }
     }
@@ -140,37 +144,66 @@ async function checkPacks(
   return undefined;
 }
 
-/** Packs without a row get one; those of writers that are taken for unfinished or failed become live. */
+/**
+ * Packs without a row get one. Where `checkPacks` let them pass, those of writers that are taken for unfinished or
+ * failed become live, those that were retired or compacted in vain too, and what is needed is condemned no more.
+ */
 async function takePacks(
   executor: Executor,
   projectId: ProjectId,
   jobId: JobId,
   packs: readonly AdoptedPack[],
+  { isSetBack }: AdoptionOptions,
 ): Promise<void> {
   for (const batch of splitIntoBatches(packs, ROW_BATCH_COUNT)) {
     const rows = await executor
       .selectFrom('packs')
-      .select(['pack_id', 'state'])
+      .selectAll()
       .where(
         'pack_id',
         'in',
         batch.map((pack) => pack.packId),
       )
       .execute();
-    const states = new Map(rows.map((row) => [row.pack_id, row.state]));
+    const known = new Map<string, Selectable<PackTable>>(rows.map((row) => [row.pack_id, row]));
     await insertPacks(
       executor,
       projectId,
       jobId,
-      batch.filter((pack) => !states.has(pack.packId)),
+      batch.filter((pack) => !known.has(pack.packId)),
     );
-    for (const pack of batch.filter(({ packId }) => states.has(packId) && states.get(packId) !== 'live')) {
-      const { slotCount: slot_count, storedBytes: stored_bytes, packId } = pack;
-      const changes = { state: 'live' as const, slot_count, stored_bytes, next_object_id: null };
-      await executor.updateTable('packs').set(changes).where('pack_id', '=', packId).execute();
-      await takeOutOfTrash(executor, projectId, [packObjectName(projectId, pack)]);
+    if (!isSetBack) {
+      continue;
     }
+    for (const pack of batch) {
+      const row = known.get(pack.packId);
+      if (row !== undefined && !isAsNeeded(row, pack)) {
+        await executor.updateTable('packs').set(toNeeded(row, pack)).where('pack_id', '=', pack.packId).execute();
+      }
+    }
+    const names = batch.map((pack) => packObjectName(projectId, pack));
+    await takeOutOfTrash(executor, projectId, names);
   }
+}
+
+function isAsNeeded(row: Selectable<PackTable>, { objectId, needed }: AdoptedPack): boolean {
+  return row.state === 'live' && row.object_id === objectId && countCommon(row.condemned, needed) === 0;
+}
+
+/** A compaction that is under way has copied what was condemned: it finds its name gone, and loses. */
+function toNeeded(row: Selectable<PackTable>, pack: AdoptedPack) {
+  const slot_count = Math.max(row.slot_count, pack.slotCount);
+  return {
+    state: 'live' as const,
+    object_id: pack.objectId,
+    next_object_id: null,
+    condemned: subtractBitmap(row.condemned, pack.needed),
+    slot_count,
+    stored_bytes: pack.storedBytes,
+    dropped_count: slot_count - pack.presentCount,
+    // Nobody has read another object.
+    verified_at: row.object_id === pack.objectId ? row.verified_at : 0,
+  };
 }
 
 async function takeOutOfTrash(executor: Executor, projectId: ProjectId, names: readonly string[]): Promise<void> {

@@ -8,16 +8,22 @@ import type { Executor } from './database.ts';
 /**
  * Makes sure that the record stays until the caller's transaction has entered one more backup on it: another backup
  * stands on it, or its deletion was called off before a sweep had begun with it, or the catalog does not know it and
- * will not delete it. False: it is being deleted, or was.
+ * will not delete it. False: it is being deleted, or was. `isSetBack`: the record was just read, and the epoch keeps
+ * every sweep from running, so that one that had begun says nothing.
  */
-export async function keepRecord(executor: Executor, projectId: ProjectId, record: RecordReference): Promise<boolean> {
+export async function keepRecord(
+  executor: Executor,
+  projectId: ProjectId,
+  record: RecordReference,
+  { isSetBack }: { readonly isSetBack: boolean } = { isSetBack: false },
+): Promise<boolean> {
   if ((await findHolder(executor, projectId, record.attemptId)) !== undefined) return true;
   const objectName = recordName(projectId, record.recordBackupId, record.attemptId);
   const inTrash = executor.selectFrom('trash').selectAll().where('project_id', '=', projectId);
   const row = await inTrash.where('object_name', '=', objectName).executeTakeFirst();
   // An attempt that is known and has no backup is one that never became whole.
   if (row === undefined) return !(await isAttemptKnown(executor, record.attemptId));
-  if (row.is_taken === 1 || row.deleted_at !== null) return false;
+  if (!isSetBack && (row.is_taken === 1 || row.deleted_at !== null)) return false;
   await executor.deleteFrom('trash').where('trash_id', '=', row.trash_id).execute();
   return true;
 }

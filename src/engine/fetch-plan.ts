@@ -28,7 +28,7 @@ export type FetchPlan = {
 };
 
 /** A read larger than this gains nothing; with the chunks below it bounds the memory of one fetch. */
-const FETCH_MAX_BYTES = 8 * 1024 * 1024;
+const FETCH_MAX_BYTES = 4 * 1024 * 1024;
 const FETCH_CHUNK_MAX = 128;
 /** Reading over a gap of this size is cheaper than a second read. */
 const GAP_MAX_BYTES = 128 * 1024;

@@ -173,8 +173,8 @@ export class Repository {
   }
 
   /**
-   * Enters keys of the project that only the store has: of a rebuild or a new key since the catalog was copied. Which of
-   * them was for writing, the catalog does not know, so a fresh one is drawn. Answers the project with all of them.
+   * Enters keys of the project that only the store has: of a rebuild since the catalog was copied, say. Which of them
+   * was for writing, the catalog does not know, so a fresh one is drawn. Answers the project with all of them.
    * May be cut short anywhere: the fresh key is in the store first, so the next call finds it missing.
    */
   async adoptKeys(projectId: ProjectId, signal: AbortSignal): Promise<OpenProject> {

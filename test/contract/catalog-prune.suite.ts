@@ -2,7 +2,7 @@
 // number say which known schedule of losing data they stand against.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { bitmapHas, makeBitmap, setBit } from '../../src/core/bitmap.ts';
+import { bitmapHas, countCommon, makeBitmap, setBit } from '../../src/core/bitmap.ts';
 import {
   type AttemptId,
   type BackupId,
@@ -430,6 +430,46 @@ export function definePruneSuite(name: string, make: () => Promise<TestDatabase>
       assert.deepEqual(await trashNames(), [packObjectName(projectId, spare)]);
       await assert.rejects(catalog.ledger.reservePacks(running.claim, [packLocation()]), { code: 'JOB_FENCED' });
       assert.deepEqual(await catalog.ledger.findUncommitted(projectId, records), []);
+    });
+
+    test('what a catalog that was set back has retired, compacted or condemned is live when a record needs it', async () => {
+      const [whole, part, both] = [
+        await addBackup(catalog, projectId),
+        await addBackup(catalog, projectId),
+        await addBackup(catalog, projectId),
+      ];
+      const needed = bitmapOf(1, 2);
+      for (const { backupId } of [whole, both]) await remove(backupId);
+      await sweep();
+      await condemn(whole.pack.packId, null);
+      for (const { pack } of [part, both]) await condemn(pack.packId, bitmapOf(0, 2));
+      const compaction = await start(both.pack);
+      assert.equal(await catalog.ledger.finishCompaction(projectId, compaction), true);
+      const running = await start(part.pack);
+      // A sweep had begun with them when the catalog was copied.
+      const items = await catalog.ledger.listTrash(projectId, 100, START_AT);
+      await catalog.ledger.takeTrash(projectId, items);
+      const names = [whole.pack, both.pack].map((pack) => packObjectName(projectId, pack));
+      for (const name of names) assert((await trashNames()).includes(name));
+      const found = adoptionOf([whole.pack, part.pack, both.pack]);
+      assert.match(String(await catalog.ledger.adoptBackup(projectId, found, setBack)), /is not what it was/);
+      const replacedObjectId = compaction.nextObjectId;
+      const packs = found.packs.map((pack) =>
+        pack.packId === both.pack.packId ? { ...pack, replacedObjectId } : pack,
+      );
+      assert.match(
+        String(await catalog.ledger.adoptBackup(projectId, { ...found, packs }, healthy)),
+        /is not what it was/,
+      );
+      assert.equal(await catalog.ledger.adoptBackup(projectId, { ...found, packs }, setBack), undefined);
+      for (const { pack } of [whole, part, both]) {
+        const live = await onePack(pack.packId);
+        assert.deepEqual([live.objectId, live.slotCount, live.droppedCount], [pack.objectId, 10, 2]);
+        assert.equal(countCommon(live.condemned, needed), 0);
+        assert(bitmapHas(live.condemned, 5), 'what nobody needs stays condemned');
+      }
+      for (const name of names) assert(!(await trashNames()).includes(name));
+      assert.equal(await catalog.ledger.finishCompaction(projectId, running), false, 'it has left out what is needed');
     });
 
     test('a pack whose object is gone is given the one that is there, unless that is trash', async () => {

@@ -2,7 +2,7 @@
 // back from a copy and adopted.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { copyFile, cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -131,6 +131,11 @@ test('a rebuilt and an adopted catalog show every backup as it was, through ever
   await first.api.backUp(await first.api.adoptVolume(other, 'other'), 'before');
   await first.stop();
   await copyFile(catalogFile, join(lost.path, 'copy.sqlite'));
+  const listPacks = async () =>
+    (await readdir(join(lost.path, 'data', 'repository', 'projects'), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() && entry.parentPath.includes('/packs/'))
+      .map((entry) => join(entry.parentPath, entry.name));
+  const known = new Set(await listPacks());
   await using second = await first.startAgain();
   const policyId = await makeBackups(second);
   const shown = await readAll(second.api);
@@ -158,6 +163,16 @@ test('a rebuilt and an adopted catalog show every backup as it was, through ever
   await copyFile(join(lost.path, 'copy.sqlite'), catalogFile);
   await using fourth = await first.startAgain();
   assert.equal((await fourth.api.listBackups()).length, 1);
+  // While a backup cannot be adopted the project is not taken over, and the command says so.
+  const pack = (await listPacks()).find((name) => !known.has(name));
+  assert(pack);
+  await rename(pack, join(lost.path, 'aside'));
+  const asAdmin = { cwd: lost.path, env: { OPENVBS_URL: fourth.url, OPENVBS_PASSWORD: ADMIN_PASSWORD } };
+  const adoption = await runInProcess('repository adopt', asAdmin);
+  assert.equal(adoption.code, 1, adoption.stderr);
+  assert.match(adoption.stdout, /^Taken over: +no$/m);
+  assert.match(adoption.stdout, /^refused: [0-9a-f-]{36}\.[0-9a-f-]{36}: .+\n(.*\n)*The project was not taken over: /m);
+  await rename(join(lost.path, 'aside'), pack);
   await fourth.api.must('POST', '/v1/{p}/repository/adopt');
   const run = await fourth.api.waitForRun();
   assert.equal(run.status, 'done', JSON.stringify(run));

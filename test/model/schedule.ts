@@ -280,10 +280,10 @@ class Schedule {
         // The operator stops everything that worked with the state that is lost, and waits for what it had asked for.
         await this.#restart();
         for (const call of world.store.late.splice(0)) await call.land();
-        this.#adoption = await this.#spawn('adopt', (process) => adopt(world, process));
+        this.#adoption = await this.#spawn('adopt', async (process) => void (await adopt(world, process)));
         return;
       case 'rebuild':
-        await this.#rebuild(choice);
+        if (!world.isSetBack) await this.#rebuild(choice);
         return;
       case 'listing-lag':
         // Records that are there and not listed yet: an adoption may miss them, and prune waits a week after it.
@@ -321,7 +321,8 @@ class Schedule {
     for (const name of world.store.names) if (hidden && name.includes(hidden)) world.store.unlisted.add(name);
     const lost = await rebuild(world, this.#random, this.#trace);
     if (world.violation) return;
-    this.#copy = undefined;
+    // It may turn up again.
+    this.#copy = lost.copy();
     this.#recent = undefined;
     await this.#restart();
     if (choice % 2 === 0) return;

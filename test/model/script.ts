@@ -93,7 +93,7 @@ export class Script {
   }
 
   startAdoption(on = 0): Promise<Actor> {
-    return this.#spawn('adoption', on, (process) => adopt(this.world, process));
+    return this.#spawn('adoption', on, async (process) => void (await adopt(this.world, process)));
   }
 
   /** The catalog is lost and made anew, by one try. */

@@ -2,6 +2,7 @@
 // adopted where that is needed, and prune and sweep run until they have nothing more to do. What is stored then is
 // exactly what the catalog's backups need.
 import type { BackupId, ObjectId, PackId } from '../../src/core/ids.ts';
+import type { RecordRef } from '../../src/core/ledger.ts';
 import { epochName, packObjectName, projectKeyName, recordName } from '../../src/core/object-names.ts';
 import { runJob } from './jobs.ts';
 import type { Actor } from './scheduler.ts';
@@ -22,7 +23,7 @@ export async function settleWorld(world: World, options: { reads: boolean; trace
   await runAll(world, trace);
   const process = await world.startProcess();
   for (let round = 0; !world.violation && round < 2; round += 1) {
-    if (world.isSetBack) await alone(world, trace, 'adopt', () => adopt(world, process));
+    await takeOver(world, process, trace);
     await finishJobs(world, process, trace);
     if (!world.isSetBack) break;
   }
@@ -31,7 +32,9 @@ export async function settleWorld(world: World, options: { reads: boolean; trace
   if (world.store.unlisted.size > 0) await alone(world, trace, 'early prune', () => prune(world, process));
   world.store.unlisted.clear();
   // Prune tells of records that the catalog does not know: the operator has them adopted.
-  if (world.hasLostRows || world.isRebuilt) await alone(world, trace, 'adoption', () => adopt(world, process));
+  if (world.hasLostRows || world.isRebuilt) {
+    await alone(world, trace, 'adoption', async () => void (await adopt(world, process)));
+  }
   // An adoption keeps prune from condemning for a week; every name is deleted a second time a day after the first.
   world.pass(8 * DAY_MS);
   if (world.hasLostRows || world.isRebuilt) {
@@ -53,6 +56,26 @@ export async function settleWorld(world: World, options: { reads: boolean; trace
   if (!world.violation && reads) await alone(world, trace, 'check', () => check(world, process));
   if (!world.violation && reads) await readAll(world, process, trace);
   if (!world.violation) checkRest(world);
+}
+
+/** What an adoption refuses is given up by name where it cannot be had; then the next one takes the project over. */
+async function takeOver(world: World, process: Process, trace: Trace): Promise<void> {
+  const { truth, catalog, scheduler, projectId } = world;
+  for (let round = 0; world.isSetBack && !world.violation && round < 2; round += 1) {
+    let refused: readonly RecordRef[] = [];
+    const run = async () => {
+      refused = (await adopt(world, process))?.refused ?? [];
+    };
+    await alone(world, trace, 'adopt', run);
+    for (const record of refused) {
+      const attempt = truth.attempts.get(recordName(projectId, record.backupId, record.attemptId));
+      // Of several attempts of one backup only one becomes it.
+      const [known] = catalog.query('select attempt_id from backups where backup_id = ?', record.backupId);
+      const isWhole = attempt?.slots !== undefined && truth.findLost(attempt) === undefined;
+      if (isWhole && !known) world.fail(`an adoption refuses the record of backup ${record.backupId}, which is whole`);
+      await scheduler.aside(() => process.ledger.giveUpRecord(projectId, record));
+    }
+  }
 }
 
 async function runAll(world: World, trace: Trace): Promise<void> {

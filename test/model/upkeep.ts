@@ -1,6 +1,6 @@
 // What a process does besides jobs: sweep, prune, check, repair, scrub, adopt.
 import type { VolumeId } from '../../src/core/ids.ts';
-import { adoptProject } from '../../src/engine/prune/adopt-project.ts';
+import { type AdoptionReport, adoptProject } from '../../src/engine/prune/adopt-project.ts';
 import { runPrune } from '../../src/engine/prune/run-prune.ts';
 import { sweepTrash } from '../../src/engine/sweep.ts';
 import { checkProject } from '../../src/engine/verify/check-project.ts';
@@ -25,12 +25,13 @@ export async function prune(world: World, { repository }: Process): Promise<void
   }
 }
 
-/** What an operator does when the store is ahead of its catalog. */
-export async function adopt(world: World, { repository }: Process): Promise<void> {
+/** What an operator does when the store is ahead of its catalog. Answers nothing when it failed. */
+export async function adopt(world: World, { repository }: Process): Promise<AdoptionReport | undefined> {
   try {
-    await adoptProject(repository, world.projectId, {}, new AbortController().signal);
+    return await adoptProject(repository, world.projectId, {}, new AbortController().signal);
   } catch (error) {
     noteUnexpected(world, 'an adoption', error);
+    return undefined;
   }
 }
 

@@ -84,6 +84,8 @@ export class World {
   #catalog: ModelCatalog | undefined;
   readonly #lostCatalogs: ModelCatalog[] = [];
   #auditor: Repository | undefined;
+  /** Keys that the auditor was opened with. */
+  #auditorKeys: ReadonlySet<unknown> = new Set();
   #nowAt = START_AT;
   /** The catalog was put back to before a sweep: it may name what is gone, until the repository is adopted. */
   isSetBack = false;
@@ -309,6 +311,8 @@ export class World {
     this.#isStoreChanged = false;
     try {
       await this.scheduler.aside(async () => {
+        // An adoption enters keys.
+        if (this.#keyIds().some((keyId) => !this.#auditorKeys.has(keyId))) this.#auditor = await this.#openAuditor();
         if (this.hasLostRows) this.isSetBack = await this.#isAhead();
         await checkWorld(this);
       });
@@ -381,9 +385,14 @@ export class World {
 
   async #openAuditor(): Promise<Repository> {
     const { truth } = this;
+    this.#auditorKeys = new Set(this.#keyIds());
     const real = this.catalog.catalog.ledger;
     const ledger = override(real, { locatePacks: async (_projectId, packIds) => truth.locate(packIds) });
     return this.#openRepository(ledger);
+  }
+
+  #keyIds(): unknown[] {
+    return this.catalog.query('select key_id from keys').map((row) => row.key_id);
   }
 
   /** What a mutation changes, what the model must learn of, and the names of calls for the scheduler. */

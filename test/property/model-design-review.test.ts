@@ -656,6 +656,88 @@ test('a rebuild makes durable what it takes in', async () => {
   await script.settle();
 });
 
+/**
+ * The catalog is set aside and made anew, and that one makes a backup of the disk from what is stored already. Then the
+ * first one is put back, adopts and sweeps.
+ */
+async function comeBack(script: Script, contents: ReturnType<typeof disk>): Promise<void> {
+  const { world } = script;
+  const copy = world.catalog.copy();
+  await script.rebuild();
+  const packCount = script.countPacks('live');
+  const writer = await script.startBackup(world.addVolume(contents), { on: (await world.startProcess()).id });
+  await script.finish(writer.actor);
+  assert.equal(script.statusOf(writer), 'SUCCESS');
+  assert.equal(script.countPacks('live'), packCount, 'every chunk was there');
+  for (const process of world.processes) world.killProcess(process);
+  await world.setBack(copy);
+  assert(world.isSetBack);
+  const { id } = await world.startProcess();
+  await script.finish(await script.startAdoption(id));
+  assert(!world.isSetBack);
+  await script.finish(await script.startSweep(id));
+  await script.prune(id);
+  const [row] = world.catalog.query('select status from backups where backup_id = ?', writer.backupId);
+  assert.equal(row?.status, 'available');
+  await script.settle();
+}
+
+/** Lets a prune go on until after such a call, and kills it. */
+async function breakOff(script: Script, operation: string): Promise<void> {
+  const prune = await script.startPrune(0);
+  await script.until(prune, after(operation));
+  script.world.killProcess(script.process(0));
+}
+
+test('a catalog that comes back after a rebuild sweeps no pack that was used meanwhile', async () => {
+  using script = await Script.start();
+  await script.delete(await script.backUp(script.world.addVolume(disk(1, 3, 5))));
+  await breakOff(script, 'condemnSlots');
+  assert.equal(script.countPacks('retired'), 1);
+  await comeBack(script, disk(1, 3, 5));
+});
+
+test('a catalog that comes back after a rebuild sweeps no version of a pack that was used meanwhile', async () => {
+  using script = await Script.start();
+  const deletedId = await script.backUp(script.world.addVolume(disk(1, 3, 5, 7, 9)));
+  await script.backUp(script.world.addVolume(disk(1)));
+  await script.delete(deletedId);
+  await breakOff(script, 'finishCompaction');
+  await comeBack(script, disk(1, 3, 5, 7, 9));
+});
+
+test('a catalog that comes back after a rebuild condemns no chunk any more that was used meanwhile', async () => {
+  using script = await Script.start();
+  const deletedId = await script.backUp(script.world.addVolume(disk(1, 3, 5, 7, 9)));
+  await script.backUp(script.world.addVolume(disk(1, 3, 5)));
+  await script.delete(deletedId);
+  await script.prune(1);
+  assert(script.countCondemned() > 0);
+  await comeBack(script, disk(1, 3, 5, 7, 9));
+});
+
+test('a catalog that is ahead of a copy that was used meanwhile sweeps nothing that the copy has used', async () => {
+  using script = await Script.start();
+  const { world } = script;
+  const deletedId = await script.backUp(world.addVolume(disk(1, 3, 5)));
+  const copy = world.catalog.copy();
+  await script.delete(deletedId);
+  await breakOff(script, 'condemnSlots');
+  const ahead = world.catalog.copy();
+  await world.setBack(copy);
+  const { id } = await world.startProcess();
+  await script.finish(await script.startAdoption(id));
+  const writer = await script.startBackup(world.addVolume(disk(1, 3, 5)), { on: id });
+  await script.finish(writer.actor);
+  assert.equal(script.statusOf(writer), 'SUCCESS');
+  for (const process of world.processes) world.killProcess(process);
+  await world.setBack(ahead);
+  const adopter = await world.startProcess();
+  await script.finish(await script.startAdoption(adopter.id));
+  await script.finish(await script.startSweep(adopter.id));
+  await script.settle();
+});
+
 test('7.2 a verification of one backup says nothing about the rest of a pack that is distrusted', async () => {
   using script = await Script.start();
   const { world } = script;

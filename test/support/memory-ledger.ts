@@ -502,20 +502,27 @@ export class MemoryLedger implements PackLedger, KeyLedger, TrashLedger, PruneLe
     const { backupId, attemptId, recordSha256, volumeId } = backup;
     const writerId = this.#writers.get(attemptId);
     if (this.backups.has(backupId) || (writerId && !isSetBack)) return 'the catalog has a backup of this id';
-    for (const { packId, objectId, needed } of backup.packs) {
+    for (const { packId, objectId, replacedObjectId = objectId, needed } of backup.packs) {
       const known = this.packs.get(packId);
-      const isAsBefore = !known || ((known.state === 'live' || isSetBack) && known.objectId === objectId);
-      if (!isAsBefore) return `pack ${packId} changed`;
-      if (countCommon(this.condemned.get(packId), needed) > 0) return `pack ${packId} has lost chunks`;
+      const hasObject = known?.objectId === replacedObjectId;
+      const isAsBefore = known?.state === 'live' ? hasObject : isSetBack && (hasObject || known?.state === 'retired');
+      if (known && !isAsBefore) return `pack ${packId} changed`;
+      if (!isSetBack && countCommon(this.condemned.get(packId), needed) > 0) return `pack ${packId} has lost chunks`;
     }
     const jobId = writerId ?? newUuid<JobId>();
     const claim = { jobId, attempt: 1, projectId };
-    for (const pack of backup.packs.filter(({ packId }) => this.packs.get(packId)?.state !== 'live')) {
+    for (const pack of backup.packs) {
+      const known = this.packs.get(pack.packId);
       this.#trash = this.#trash.filter(({ objectName }) => objectName !== packObjectName(projectId, pack));
-      await this.reservePacks(claim, [pack]);
-      const { slotCount, presentCount, storedBytes } = pack;
-      const row = { state: 'live', slotCount, storedBytes, droppedCount: slotCount - presentCount };
-      Object.assign(this.packs.get(pack.packId) ?? {}, row);
+      const condemned = subtractBitmap(this.condemned.get(pack.packId), pack.needed);
+      if (condemned) this.condemned.set(pack.packId, condemned);
+      else this.condemned.delete(pack.packId);
+      if (known?.state === 'live' && known.objectId === pack.objectId) continue;
+      if (known?.state !== 'live') await this.reservePacks(claim, [pack]);
+      const { objectId, presentCount, storedBytes } = pack;
+      const slotCount = Math.max(known?.slotCount ?? 0, pack.slotCount);
+      const row = { state: 'live', objectId, nextObjectId: null, slotCount, storedBytes };
+      Object.assign(this.packs.get(pack.packId) ?? {}, { ...row, droppedCount: slotCount - presentCount });
     }
     this.#sequence += 1;
     const row = { backupId, recordBackupId: backupId, projectId, attemptId, recordSha256, volumeId, isDeleted: false };

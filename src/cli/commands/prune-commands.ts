@@ -35,21 +35,26 @@ const adopt: Command = {
   details:
     'While the repository belongs to another or newer catalog (EPOCH_CONFLICT) nothing is written or deleted in it. ' +
     'Adopting reads every record, makes backups that only the repository knows available, and takes it over. A ' +
-    'server that still runs on the other catalog can then write no more. Nothing is pruned for 7 days.',
+    'server that still runs on the other catalog can then write no more. Nothing is pruned for 7 days. While a record ' +
+    'cannot be adopted it is named and nothing is taken over (exit code 1): put back what it lacks and adopt again, or ' +
+    'let go of it with `repository give-up`.',
   args: [],
   options: [],
   isRemote: true,
   examples: ['repository adopt', 'repository adopt --project web'],
   run: async (context) => {
     const report = await runToItsEnd(context, 'adopt', undefined);
-    return printReport(context, report, renderAdoption(report));
+    printReport(context, report, renderAdoption(report));
+    return report.is_taken_over === false ? EXIT.FAILED : EXIT.OK;
   },
 };
 
 const giveUp: Command = {
   path: ['repository', 'give-up'],
   summary: 'give up a record that the catalog does not know, for ever',
-  details: 'Such records keep their data from being pruned; `prune` and `repository adopt` name them.',
+  details:
+    'Such records keep their data from being pruned, and a project from being taken over; `prune` and `repository ' +
+    'adopt` name them. Adopt again afterwards where that was not done.',
   args: [{ name: 'RECORD', doc: 'backup id and attempt id with a dot between them' }],
   options: [],
   isRemote: true,
@@ -189,12 +194,18 @@ function renderAdoption(report: JsonObject): string {
     ['Refused', String(objectsAt(report, 'refused').length)],
     ['Packs corrected', countAt(report, 'repaired_count')],
     ['Names and tags taken over', countAt(report, 'label_count')],
-    ['Epoch', countAt(report, 'epoch')],
+    ['Taken over', report.is_taken_over === false ? 'no' : `yes, at epoch ${countAt(report, 'epoch')}`],
     ['Prune waits until', formatTime(new Date(untilAt).toISOString())],
   ]);
   const lines = ['unreadable', 'refused'].flatMap((list) =>
     objectsAt(report, list).map((record) => `${list}: ${recordText(record)}: ${textOf(record.reason) ?? ''}`),
   );
+  if (report.is_taken_over === false) {
+    lines.push(
+      'The project was not taken over: what the refused records need could be deleted then. Put back what they lack and ' +
+        'adopt again; or let go of each for ever (openvbs repository give-up RECORD) and adopt again.',
+    );
+  }
   return [fields, ...lines].join('\n');
 }
 

@@ -27,7 +27,7 @@ export class PackAccess {
         this.#rows.set(row.packId, row);
       }
     }
-    return packIds.map((packId) => requireRow(rows.get(packId), packId));
+    return packIds.map((packId) => rows.get(packId) ?? this.#refuse(packId));
   }
 
   /**
@@ -59,16 +59,17 @@ export class PackAccess {
     return index;
   }
 
+  /** Why there is nothing to read of a pack that `locate` does not know. */
+  protected whyMissing(): string {
+    return 'the manifest refers to it, and the catalog has no row of it';
+  }
+
   /** Rows of those packs that there are. */
   protected locate(packIds: readonly PackId[]): Promise<readonly PackUse[]> {
     return this.#repository.ledger.locatePacks(this.#project.projectId, packIds);
   }
-}
 
-function requireRow(row: PackUse | undefined, packId: PackId): PackUse {
-  if (!row) {
-    const reason = 'the manifest refers to it, and the catalog has no row of it';
-    throw new VbsError('DATA_CORRUPT', { object: `pack ${packId}`, offsetBytes: 0, reason });
+  #refuse(packId: PackId): never {
+    throw new VbsError('DATA_CORRUPT', { object: `pack ${packId}`, offsetBytes: 0, reason: this.whyMissing() });
   }
-  return row;
 }

@@ -1,29 +1,18 @@
 // Adoption: makes this catalog the one that a project's part of the store belongs to, after the catalog was set back to
 // an older state, made anew, or put in another one's place. Every record is read and compared with the trailers of the
 // packs it leads to; what only the store knows gets rows. Nothing is deleted, and nothing is condemned for a week.
-import { bitmapEnd, bitmapHas } from '../../core/bitmap.ts';
 import { isVbsError, VbsError } from '../../core/errors.ts';
-import type { BackupId, PackId, ProjectId } from '../../core/ids.ts';
+import { type BackupId, type CatalogId, newUuid, type ProjectId } from '../../core/ids.ts';
 import type { AdoptedBackup, AdoptedPack, LivePack, PackKind, RecordRef, RootBackup } from '../../core/ledger.ts';
 import { ADOPTION_QUARANTINE_MS } from '../../core/limits.ts';
-import {
-  packFolder,
-  packObjectName,
-  packObjectOf,
-  recordName,
-  recordOf,
-  recordPrefix,
-  type StoredPack,
-} from '../../core/object-names.ts';
+import { packObjectName, recordName, recordOf, recordPrefix } from '../../core/object-names.ts';
 import { describeImport, describeRecord } from '../describe-record.ts';
 import { applyStoredLabels, type ImportLabel } from '../labels.ts';
-import { type OpenedRecord, readPage, readRecord } from '../manifest-objects.ts';
-import type { PackAccess } from '../pack/pack-access.ts';
-import type { PackIndex } from '../pack/pack-index.ts';
+import { type OpenedRecord, readRecord } from '../manifest-objects.ts';
 import type { OpenProject, Repository } from '../repository.ts';
+import { AdoptedPacks, countPresent, listVersions, tryIndex } from './adopted-packs.ts';
 import { isUnreadable } from './root-marker.ts';
 import { SlotMarks } from './slot-marks.ts';
-import { StrayPackAccess } from './stray-pack-access.ts';
 import { walkManifest } from './walk-manifest.ts';
 
 export type AdoptionReport = {
@@ -34,12 +23,19 @@ export type AdoptionReport = {
   readonly adopted: RecordRef[];
   /** Backups that the catalog knew and that cannot be restored; they are `error` now, and stay until deleted. */
   readonly unreadable: (RecordRef & { readonly reason: string })[];
-  /** Records that only the store knows and that could not be adopted; prune waits until they are given up by name. */
+  /**
+   * Records that only the store knows and that could not be adopted. While there are any, a project that belongs to
+   * another or newer catalog is not taken over: what they need may be in the trash of this one. They can be given up by
+   * name.
+   */
   readonly refused: (RecordRef & { readonly reason: string })[];
   /** Packs whose current object was not the one that the catalog knew. */
   repairedCount: number;
   /** Backups of which the catalog did not know all that their labels say. */
   labelCount: number;
+  /** False: this catalog goes on writing and deleting nothing in the project; see `refused`. */
+  isTakenOver: boolean;
+  /** That was reached; 0 when the project was not taken over. */
   epoch: number;
   /** Nothing is condemned before this instant. */
   quarantinedUntil: number;
@@ -84,6 +80,7 @@ class Adoption {
       ...lists,
       repairedCount: 0,
       labelCount: 0,
+      isTakenOver: false,
       epoch: 0,
       quarantinedUntil: 0,
     };
@@ -101,18 +98,43 @@ class Adoption {
     await this.#repairPacks();
     for (const root of await ledger.listRoots(projectId)) await this.#checkKnown(root);
     await this.#adoptUnknown(records);
-    // Here too, as long as what they stand on can be taken out of the trash.
     await this.#applyLabels();
+    if (this.#isSetBack) {
+      await this.#endConflict();
+    } else {
+      await this.#takeOver();
+      await this.#adoptLate();
+    }
+    return this.#report;
+  }
+
+  /** Takes the project over from another or newer catalog, if nothing is lost by that. */
+  async #endConflict(): Promise<void> {
+    const { refused } = this.#report;
+    // What they need may be in the trash here, and goes when sweeps of this catalog run again.
+    if (refused.length > 0) return;
     const stored = await this.#repository.readStoredEpoch(this.#project);
-    const taken = await ledger.takeOverEpoch(projectId, stored?.epoch ?? 0);
+    // For a moment it is nobody's: the other catalog writes no more, and this one does not delete yet.
+    const closed = { catalogId: newUuid<CatalogId>(), epoch: stored?.epoch ?? 0 };
+    await this.#repository.writeEpoch(this.#project, closed);
+    await this.#adoptLate();
+    if (refused.length === 0) await this.#takeOver();
+  }
+
+  async #takeOver(): Promise<void> {
+    const stored = await this.#repository.readStoredEpoch(this.#project);
+    const taken = await this.#repository.ledger.takeOverEpoch(this.#project.projectId, stored?.epoch ?? 0);
     // From here on sweeps of this catalog may run, and what is in its trash is gone.
     this.#isSetBack = false;
     await this.#repository.writeEpoch(this.#project, taken);
+    this.#report.isTakenOver = true;
     this.#report.epoch = taken.epoch;
-    // Another catalog's writers looked at the epoch before it was taken over, and may have finished since.
+  }
+
+  /** What other writers had begun before they could see that the epoch is not theirs any more. */
+  async #adoptLate(): Promise<void> {
     await this.#adoptUnknown(await this.#listUntilStable());
     await this.#applyLabels();
-    return this.#report;
   }
 
   async #applyLabels(): Promise<void> {
@@ -181,11 +203,11 @@ class Adoption {
   async #repairPack(pack: LivePack): Promise<boolean> {
     const { ledger, store } = this.#repository;
     const { projectId } = this.#project;
-    const versions = await this.#versionsOf(pack);
+    const versions = await listVersions(this.#repository, this.#project, pack, this.#signal);
     // A rebuilt catalog knew nothing of the trash here: it may have kept what is in it, and given the other version up.
     for (const fromTrash of this.#isSetBack ? [false, true] : [false]) {
       for (const version of versions) {
-        const index = await this.#tryIndex(version);
+        const index = await tryIndex(this.#repository, this.#project, version);
         if (!index) continue;
         await store.ensureDurable(packObjectName(projectId, version), this.#signal);
         const to = { ...version, presentCount: countPresent(index), storedBytes: index.storedBytes };
@@ -195,31 +217,11 @@ class Adoption {
     return false;
   }
 
-  /** Stored versions of a pack, the largest first. */
-  async #versionsOf(pack: { readonly packId: PackId; readonly kind: PackKind }): Promise<StoredPack[]> {
-    const { projectId } = this.#project;
-    const found: { readonly version: StoredPack; readonly sizeBytes: number }[] = [];
-    for await (const { name, sizeBytes } of this.#repository.store.list(packFolder(projectId, pack), this.#signal)) {
-      const version = packObjectOf(projectId, name);
-      if (version?.packId === pack.packId) found.push({ version, sizeBytes });
-    }
-    return found.sort((a, b) => b.sizeBytes - a.sizeBytes).map(({ version }) => version);
-  }
-
-  async #tryIndex(version: StoredPack): Promise<PackIndex | undefined> {
-    try {
-      return await this.#repository.packIndex(this.#project, version);
-    } catch (error) {
-      if (!isUnreadable(error)) throw error;
-      return undefined;
-    }
-  }
-
   async #checkKnown(root: RootBackup): Promise<void> {
     this.#seen.add(root.attemptId);
     this.#knownIds.add(root.backupId);
     try {
-      await this.#survey(root, root.recordSha256);
+      await this.#survey(root, { sha256: root.recordSha256, isSetBack: false });
       this.#report.soundCount += 1;
     } catch (error) {
       if (!isUnreadable(error)) throw error;
@@ -242,10 +244,22 @@ class Adoption {
     for (const record of [...unknown, ...uncommitted]) {
       this.#seen.add(record.attemptId);
       const reason = await this.#tryAdopt(record, (opened) => describeRecord(opened, record));
-      // An attempt that really was cut short has left a record that is not whole, or none.
-      if (reason !== undefined && uncommitted.includes(record)) continue;
+      if (reason !== undefined && uncommitted.includes(record) && (await this.#isCutShort(record))) continue;
       if (reason === undefined) this.#report.adopted.push(record);
       else this.#report.refused.push({ ...record, reason });
+    }
+  }
+
+  /** A refused record is of an attempt that really was cut short, or made in vain: it is not whole, or not the one. */
+  async #isCutShort(record: RecordRef): Promise<boolean> {
+    const stillOpen = await this.#repository.ledger.findUncommitted(this.#project.projectId, [record]);
+    if (stillOpen.length === 0) return true;
+    try {
+      await this.#survey(record, { isSetBack: this.#isSetBack });
+      return false;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      return true;
     }
   }
 
@@ -255,7 +269,7 @@ class Adoption {
     describe: (opened: OpenedRecord) => Omit<AdoptedBackup, 'packs'>,
   ): Promise<string | undefined> {
     try {
-      const { opened, packs } = await this.#survey(ref);
+      const { opened, packs } = await this.#survey(ref, { isSetBack: this.#isSetBack });
       await this.#makeDurable(ref, packs);
       const backup = { ...describe(opened), packs };
       const { ledger, clock } = this.#repository;
@@ -285,43 +299,33 @@ class Adoption {
   }
 
   /** Walks a manifest and finds every slot that it leads to in a trailer. @throws DATA_CORRUPT, OBJECT_NOT_FOUND */
-  async #survey(ref: RecordRef, sha256?: Uint8Array): Promise<{ opened: OpenedRecord; packs: AdoptedPack[] }> {
-    const { store } = this.#repository;
-    const opened = await readRecord(store, this.#project, ref, sha256);
+  async #survey(
+    ref: RecordRef,
+    { sha256, isSetBack }: { readonly sha256?: Uint8Array; readonly isSetBack: boolean },
+  ): Promise<{ opened: OpenedRecord; packs: AdoptedPack[] }> {
+    const opened = await readRecord(this.#repository.store, this.#project, ref, sha256);
     const marks = { data: new SlotMarks(), page: new SlotMarks() };
     const visitor = {
       enterPage: (address: Parameters<SlotMarks['mark']>[0]) => marks.page.mark(address),
       leavePage: () => undefined,
       chunk: (address: Parameters<SlotMarks['mark']>[0]) => marks.data.mark(address),
     };
-    const pages = new StrayPackAccess(this.#repository, this.#project, 'page');
-    const load = (address: Parameters<typeof readPage>[2], level: number) => readPage(store, pages, address, level);
-    await walkManifest(opened.topPage, visitor, load, this.#signal);
-    const chunks = new StrayPackAccess(this.#repository, this.#project, 'data');
+    const found = (kind: PackKind) =>
+      new AdoptedPacks(this.#repository, this.#project, { kind, isSetBack, signal: this.#signal });
+    const [chunks, pages] = [found('data'), found('page')];
+    await walkManifest(opened.topPage, visitor, (address, level) => pages.readPage(address, level), this.#signal);
     const packs = [...(await this.#findSlots(chunks, marks.data)), ...(await this.#findSlots(pages, marks.page))];
     return { opened, packs };
   }
 
-  async #findSlots(access: PackAccess, marks: SlotMarks): Promise<AdoptedPack[]> {
+  async #findSlots(access: AdoptedPacks, marks: SlotMarks): Promise<AdoptedPack[]> {
     const packs: AdoptedPack[] = [];
     for (const [packId, needed] of marks.entries()) {
       this.#signal.throwIfAborted();
-      const index = await access.read(packId, async (found) => found);
-      const { location, slotCount, storedBytes } = index;
-      const end = bitmapEnd(needed);
-      for (let slot = 0; slot < end; slot += 1) if (bitmapHas(needed, slot)) index.frameIndexOf(slot);
-      packs.push({ ...location, slotCount, presentCount: countPresent(index), storedBytes, needed });
+      packs.push(await access.find(packId, needed));
     }
     return packs;
   }
-}
-
-function countPresent(index: PackIndex): number {
-  let count = 0;
-  index.forEachDigest(() => {
-    count += 1;
-  });
-  return count;
 }
 
 function reasonOf(error: unknown): string {

@@ -36,7 +36,7 @@ export async function retireIfSpare(
 }
 
 /** Every slot of the spare is in the current object, with the same content, or will never be needed again. */
-function holdsAllOf(current: PackIndex, condemned: Uint8Array | null, spare: PackIndex): boolean {
+export function holdsAllOf(current: PackIndex, condemned: Uint8Array | null, spare: PackIndex): boolean {
   const found = new Map<number, Buffer>();
   current.forEachDigest((slot, digests, at) => found.set(slot, digests.subarray(at, at + DIGEST_SIZE_BYTES)));
   let isHeld = true;

@@ -25,6 +25,10 @@ export class StrayPackAccess extends PackAccess {
     return rows;
   }
 
+  protected override whyMissing(): string {
+    return 'the manifest refers to it, and no object of it is in the store';
+  }
+
   async #findLargest(packId: PackId): Promise<StoredPack | undefined> {
     const { repository, project, kind } = this.#stray;
     const { projectId } = project;

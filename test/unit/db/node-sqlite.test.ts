@@ -135,7 +135,7 @@ describe('node-sqlite', () => {
       database: await openDatabase({ kind: 'sqlite', path: join(folder.path, 'c.sqlite') }),
     });
     const orphan = volumeRow(newUuid());
-    await assert.rejects(catalog.volumes.insert(orphan), /FOREIGN KEY/);
+    await assert.rejects(catalog.volumes.insert(orphan), ({ cause }: Error) => /FOREIGN KEY/.test(String(cause)));
     assert.deepEqual((await catalog.volumes.list({}, { limit: 1 })).items, []);
   });
 });

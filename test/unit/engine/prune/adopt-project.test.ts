@@ -79,6 +79,73 @@ test('2.1 a record that is not whole is not adopted, and says why', async () => 
   assert.match(report.refused[0]?.reason ?? '', /pack/);
 });
 
+test('while a record is refused, a project of another catalog is not taken over; it comes back or is given up', async () => {
+  for (const isBack of [true, false]) {
+    await using bench = await EngineBench.start();
+    const { ledger, store, projectId } = bench;
+    const path = await makeDisk(bench, 'disk', 8, NONE);
+    const kept = await bench.backUp(path);
+    const later = await makeDisk(bench, 'later', 40, new Map([[3, 1]]));
+    const written = await bench.backUp(later);
+    const [data] = written.commit.packs;
+    const row = data && ledger.packs.get(data.packId);
+    assert(row);
+    forget(ledger, written as never);
+    const name = packObjectName(projectId, row);
+    const bytes = await store.get(name, Number.MAX_SAFE_INTEGER);
+    await store.delete([name]);
+    const project = await bench.repository.openProject(projectId);
+    const other = { catalogId: newUuid<CatalogId>(), epoch: 3 };
+    await bench.repository.writeEpoch(project, other);
+    const { backupId, attemptId } = written.commit;
+    for (let round = 0; round < 2; round += 1) {
+      const { isTakenOver, refused } = await adopt(bench);
+      assert.deepEqual([isTakenOver, refused.map((record) => record.attemptId)], [false, [attemptId]]);
+      assert.deepEqual(await bench.repository.readStoredEpoch(project), other, 'the other one may go on');
+      await assert.rejects(prune(bench), { code: 'EPOCH_CONFLICT' });
+    }
+    if (isBack) await store.put(name, bytes);
+    else assert.equal(await ledger.giveUpRecord(projectId, { backupId, attemptId }), true);
+    const report = await adopt(bench);
+    assert.deepEqual([report.isTakenOver, report.refused, report.adopted.length], [true, [], isBack ? 1 : 0]);
+    await bench.repository.checkEpoch(project);
+    await prune(bench);
+    await assertRestores(bench, kept.commit.backupId, path);
+    if (isBack) await assertRestores(bench, backupId, later);
+  }
+});
+
+test('what another catalog stores while the project is being taken over is adopted before anything is swept', async () => {
+  await using bench = await EngineBench.start();
+  const { ledger, repository, projectId } = bench;
+  await bench.backUp(await makeDisk(bench, 'disk', 8, NONE));
+  const path = await makeDisk(bench, 'later', 40, new Map([[3, 1]]));
+  const written = await bench.backUp(path);
+  const { backupId, attemptId } = written.commit;
+  // Deleted here, and its packs are dead; the other catalog has a backup of them whose record is not there yet.
+  const record = recordName(projectId, backupId, attemptId);
+  const bytes = await bench.store.get(record, Number.MAX_SAFE_INTEGER);
+  await bench.store.delete([record]);
+  ledger.backups.delete(backupId);
+  ledger.forgetAttempt(attemptId);
+  const [root] = await ledger.listRoots(projectId);
+  assert(root);
+  const packs = written.commit.packs.map(({ packId }) => ({ packId, marked: null, closesWhenUsed: false }));
+  const condemned = await ledger.condemnSlots(projectId, { markedAttemptIds: new Set([root.attemptId]), packs }, 0);
+  assert(condemned.status === 'done' && condemned.retired.length > 0);
+  const project = await repository.openProject(projectId);
+  await repository.writeEpoch(project, { catalogId: newUuid<CatalogId>(), epoch: 9 });
+  const writeEpoch = repository.writeEpoch.bind(repository);
+  repository.writeEpoch = async (...args) => {
+    await writeEpoch(...args);
+    if ((await bench.store.head(record)) === undefined) await bench.store.put(record, bytes);
+  };
+  const report = await adopt(bench);
+  assert.deepEqual([report.isTakenOver, report.adopted], [true, [{ backupId, attemptId }]]);
+  await prune(bench);
+  await assertRestores(bench, backupId, path);
+});
+
 test('2.4 a listing that lags is not believed before two agree', async () => {
   await using bench = await EngineBench.start();
   const first = await bench.backUp(await makeDisk(bench, 'disk', 8, NONE));
