@@ -432,7 +432,7 @@ export function definePruneSuite(name: string, make: () => Promise<TestDatabase>
       assert.deepEqual(await catalog.ledger.findUncommitted(projectId, records), []);
     });
 
-    test('what a catalog that was set back has retired, compacted or condemned is live when a record needs it', async () => {
+    test('what a catalog that is set back retired, compacted or condemned is live when a record needs it', async () => {
       const [whole, part, both] = [
         await addBackup(catalog, projectId),
         await addBackup(catalog, projectId),

@@ -1,5 +1,5 @@
-// The catalog is lost, and an empty one is filled from the repository alone: by the real rebuild, which may be killed on
-// the way and run again. Nobody works meanwhile; what the lost catalog's processes had asked of the store is done.
+// The catalog is lost, and an empty one is filled from the repository alone: by the real rebuild, which may be killed
+// on the way and run again. Nobody works meanwhile; what the lost catalog's processes had asked of the store is done.
 import { recordName } from '../../src/core/object-names.ts';
 import type { ModelCatalog } from './model-catalog.ts';
 import type { Random } from './random.ts';

@@ -34,10 +34,10 @@ const adopt: Command = {
   summary: 'take over the repository of a project after the catalog was put back or made anew',
   details:
     'While the repository belongs to another or newer catalog (EPOCH_CONFLICT) nothing is written or deleted in it. ' +
-    'Adopting reads every record, makes backups that only the repository knows available, and takes it over. A ' +
-    'server that still runs on the other catalog can then write no more. Nothing is pruned for 7 days. While a record ' +
-    'cannot be adopted it is named and nothing is taken over (exit code 1): put back what it lacks and adopt again, or ' +
-    'let go of it with `repository give-up`.',
+    'Adopting reads every record, makes backups that only the repository knows available, and takes it over. ' +
+    'A server that still runs on the other catalog can then write no more. Nothing is pruned for 7 days. While a ' +
+    'record cannot be adopted it is named and nothing is taken over (exit code 1): put back what it lacks and adopt ' +
+    'again, or let go of it with `repository give-up`.',
   args: [],
   options: [],
   isRemote: true,
@@ -202,8 +202,8 @@ function renderAdoption(report: JsonObject): string {
   );
   if (report.is_taken_over === false) {
     lines.push(
-      'The project was not taken over: what the refused records need could be deleted then. Put back what they lack and ' +
-        'adopt again; or let go of each for ever (openvbs repository give-up RECORD) and adopt again.',
+      'The project was not taken over: what the refused records need could be deleted then. Put back what they lack ' +
+        'and adopt again; or let go of each for ever (openvbs repository give-up RECORD) and adopt again.',
     );
   }
   return [fields, ...lines].join('\n');

@@ -1,5 +1,5 @@
-// Packs of one kind as adoption finds them for one record: each by the row of the catalog, or, while this catalog is set
-// back, by the fullest version that is stored: others may have used what this catalog has compacted or retired.
+// Packs of one kind as adoption finds them for one record: each by the row of the catalog, or, while this catalog is
+// set back, by the fullest version that is stored: others may have used what this catalog has compacted or retired.
 import { bitmapEnd, bitmapHas } from '../../core/bitmap.ts';
 import { VbsError } from '../../core/errors.ts';
 import type { PackId } from '../../core/ids.ts';

@@ -1,4 +1,5 @@
-// What is synced before a folder store answers, as the system sees it. The store is imported after `fsync` was replaced.
+// What is synced before a folder store answers, as the system sees it. The store is imported after `fsync` was
+// replaced.
 import assert from 'node:assert/strict';
 import fs, { readlinkSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

@@ -44,9 +44,9 @@ function maintenanceRoutes({ repository }: ApiDeps): ProjectRoute[] {
         summary: 'Take the repository of the project over',
         description:
           'After the catalog was put back from a copy or made anew: reads every record, adopts backups that only the ' +
-          'store knows, and takes over the epoch. Nothing is condemned for 7 days. While a record is `refused` a project ' +
-          'that belongs to another or newer catalog is not taken over (`is_taken_over`): put back what it lacks, or give ' +
-          'it up by name, and adopt again. Administrators only.',
+          'store knows, and takes over the epoch. Nothing is condemned for 7 days. While a record is `refused` a ' +
+          'project that belongs to another or newer catalog is not taken over (`is_taken_over`): put back what it ' +
+          'lacks, or give it up by name, and adopt again. Administrators only.',
         tag: 'extensions',
         ok: { status: 202, schema: RunReply },
       },

@@ -79,7 +79,7 @@ test('2.1 a record that is not whole is not adopted, and says why', async () => 
   assert.match(report.refused[0]?.reason ?? '', /pack/);
 });
 
-test('while a record is refused, a project of another catalog is not taken over; it comes back or is given up', async () => {
+test('while a record is refused, a project of another catalog is not taken over', async () => {
   for (const isBack of [true, false]) {
     await using bench = await EngineBench.start();
     const { ledger, store, projectId } = bench;
@@ -115,7 +115,7 @@ test('while a record is refused, a project of another catalog is not taken over;
   }
 });
 
-test('what another catalog stores while the project is being taken over is adopted before anything is swept', async () => {
+test('what another catalog stores while the project is taken over is adopted before anything is swept', async () => {
   await using bench = await EngineBench.start();
   const { ledger, repository, projectId } = bench;
   await bench.backUp(await makeDisk(bench, 'disk', 8, NONE));
