@@ -20,6 +20,8 @@ export class RootMarker {
   readonly markedAttemptIds = new Set<AttemptId>();
   /** Some marks are of backups that were deleted while they were marked. */
   hasStrayMarks = false;
+  /** The record of a root is gone and its deletion not confirmed yet: it is not marked, so nothing can be condemned. */
+  awaitsDeletion = false;
   /** Records in the store that the catalog does not know: kept, and told to the operator. */
   readonly unknownRecords: RecordRef[] = [];
   readonly #repository: Repository;
@@ -62,7 +64,9 @@ export class RootMarker {
       } catch (error) {
         if (!isUnreadable(error)) throw error;
         // Deleted while it was read: then nothing of it is needed, and what was marked of it already harms nobody.
-        if (await this.#isRoot(root)) throw this.#blocked(root, error);
+        const current = await this.#findRoot(root);
+        if (current && !current.isBeingDeleted) throw this.#blocked(root, error);
+        this.awaitsDeletion ||= current !== undefined;
         this.hasStrayMarks = true;
         continue;
       }
@@ -96,9 +100,9 @@ export class RootMarker {
     await walkManifest(topPage, visitor, (address, level) => readPage(store, packs, address, level), this.#signal);
   }
 
-  async #isRoot(root: RootBackup): Promise<boolean> {
+  async #findRoot(root: RootBackup): Promise<RootBackup | undefined> {
     const roots = await this.#repository.ledger.listRoots(this.#project.projectId);
-    return roots.some(({ attemptId }) => attemptId === root.attemptId);
+    return roots.find(({ attemptId }) => attemptId === root.attemptId);
   }
 
   #blocked({ backupId, attemptId }: RecordRef, cause: unknown): VbsError {

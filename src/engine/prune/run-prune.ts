@@ -47,7 +47,7 @@ export type PruneReport = {
   compactedCount: number;
   /** Stored versions of packs beside the current ones, left by a catalog that was lost; none in a dry run. */
   spareCount: number;
-  /** Packs that a job uses; the next prune looks again. */
+  /** Packs that a job uses, or all while a deletion is under way; the next prune looks again. */
   passedOverCount: number;
   /** Names taken out of the store. */
   sweptCount: number;
@@ -166,6 +166,10 @@ class PruneRun {
       if (plan.contradicted.length > 0) await this.#checkContradiction(plan.contradicted, marker);
       if (report.isDryRun) return addPlan(report, plan.packs);
       if (plan.packs.length === 0) return;
+      if (marker.awaitsDeletion) {
+        report.passedOverCount += plan.packs.length;
+        return;
+      }
       const request = {
         markedAttemptIds: marker.markedAttemptIds,
         packs: plan.packs.map(({ packId, closesWhenUsed }) => ({ packId, closesWhenUsed, marked: markedOf(packId) })),

@@ -327,6 +327,27 @@ test('what a root that vanished half way had marked does not hide what another o
   await assertRestores(bench, second.commit.backupId, path);
 });
 
+test('while the deletion of a record is not confirmed, nothing is condemned; the next prune does it', async () => {
+  await using bench = await EngineBench.start();
+  const gone = await bench.backUp(await makeDisk(bench, 'gone', 20, new Map()));
+  const kept = await bench.backUp(await makeDisk(bench, 'kept', 20, new Map([[3, 7]])), { isIncremental: false });
+  const { backupId, attemptId } = gone.commit;
+  const listRoots = bench.ledger.listRoots.bind(bench.ledger);
+  bench.ledger.listRoots = async (projectId) => {
+    bench.ledger.listRoots = listRoots;
+    const roots = await listRoots(projectId);
+    await bench.ledger.deleteBackup(backupId);
+    await bench.store.delete([recordName(projectId, backupId, attemptId)]);
+    return roots;
+  };
+  const report = await prune(bench);
+  assert.deepEqual([report.condemnedCount, report.retiredCount], [0, 0]);
+  assert(report.passedOverCount > 0);
+  await prune(bench);
+  await assertRestores(bench, kept.commit.backupId, bench.path('kept'));
+  await assertNothingElseStored(bench);
+});
+
 test('an adopted project is swept, and nothing of it is condemned for a while', async () => {
   await using bench = await EngineBench.start();
   const first = await bench.backUp(await makeDisk(bench, 'disk', 16, NONE));
