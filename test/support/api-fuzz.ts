@@ -126,11 +126,12 @@ class FuzzWorld {
     return { status, problem: `${problem}\n  as ${request.actor}: ${sent.join(' ')}\n  ${received}` };
   }
 
-  /** Waits for what accepted requests set going: a look of the scheduler, and the end of downloads. */
+  /** Waits for what accepted requests set going: a look of the scheduler, downloads, prunes, adoptions, checks. */
   async #settle(): Promise<void> {
     const { services } = this.#bench;
     await services.scheduler.lookOnce();
     await services.waitFor(async () => this.#catalog.list(RUNNING_JOBS).length === 0 || undefined);
+    for (const { projectId } of await services.catalog.projects.list()) await services.maintenance.settle(projectId);
   }
 
   /** Whatever was accepted can be worked through: every job ends. */

@@ -119,6 +119,7 @@ export class ServiceBench {
   readonly runner: JobRunner;
   readonly sweeper: TrashSweeper;
   readonly drivers: VolumeRegistry;
+  readonly maintenance: MaintenanceRuns;
   readonly caller: Caller;
   readonly projectId: ProjectId;
   /** Of another project. */
@@ -157,6 +158,7 @@ export class ServiceBench {
     this.retention = new RetentionRunner({ ...base, wakeJobs });
     const { sweeper, retention, foreground } = this;
     const runs = new MaintenanceRuns(base);
+    this.maintenance = runs;
     stack.defer(() => runs.stop());
     this.pruner = new PruneRunner({
       ...{ runs, logger: silentLogger, intervalMs: 0, reserve: undefined },
