@@ -336,8 +336,9 @@ export class PolicyService {
   }
 
   async #list(caller: Caller, filter: PolicyFilter, page: PolicyListPage): Promise<ListResult<Policy>> {
-    await this.#ensureDefault(caller, filter.projectId);
     const { limit = LIST_LIMIT_MAX, offset, markerId } = page;
+    // A marker names a policy that is there, and the default one is older than all: a refused marker makes nothing.
+    if (markerId === undefined) await this.#ensureDefault(caller, filter.projectId);
     const sort = [{ key: 'isOther', direction: 'asc' } as const, { key: 'createdAt', direction: 'asc' } as const];
     return await this.#deps.catalog.policies.list(filter, { limit, offset, markerId, sort, withTotalCount: true });
   }

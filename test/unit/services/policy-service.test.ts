@@ -81,6 +81,13 @@ describe('making and changing', () => {
     assert.deepEqual(new Set(lists.flat().map(({ policyId }) => policyId)).size, 1);
   });
 
+  it('makes nothing for a list that is refused', async () => {
+    await using bench = await ServiceBench.start();
+    const refused = bench.policies.listPolicies(bench.caller, bench.projectId, { markerId: newUuid() });
+    await assert.rejects(refused, { code: 'MARKER_NOT_FOUND' });
+    assert.equal(await bench.catalog.policies.hasDefault(bench.projectId), false);
+  });
+
   it('stops at the limit, which the default policy does not count against', async () => {
     await using bench = await ServiceBench.start({ policyLimits: { maxPolicies: 2 } });
     await create(bench);
